@@ -1,0 +1,1 @@
+"""Connectors: the kit they share and one folder a vendor. Found through the entry points `tieline.connectors`."""

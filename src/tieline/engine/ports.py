@@ -1,0 +1,322 @@
+"""What the engine asks of the outside: a store, a clock, connectors. Implementations live in their own rooms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+import msgspec
+
+from tieline.engine.records import (
+    CaseRow,
+    CaseState,
+    Cursor,
+    Effect,
+    EffectKey,
+    EffectState,
+    EntityRow,
+    JournalEntry,
+    LaneStatus,
+    Reference,
+    RunRow,
+    RunState,
+    Wait,
+)
+from tieline.errors import TielineError
+from tieline.events import Event, LoggedEvent
+
+Wire = dict[str, Any]
+"""A document in a vendor's own shape: JSON values, fractions as Decimal."""
+
+
+class Clock(Protocol):
+    """Time, so that tests can hold it."""
+
+    def now(self) -> datetime:
+        """Aware UTC."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep for `seconds` of this clock."""
+
+
+# --- storage ----------------------------------------------------------------------------------------------------------
+
+
+class Appended(StrEnum):
+    """What became of an event offered to the log."""
+
+    NEW = "new"
+    DUPLICATE = "duplicate"
+    CONFLICT = "conflict"
+
+
+class AppendResult(msgspec.Struct, frozen=True):
+    """`event` is the one in the log: the new one, or the one that was there before."""
+
+    outcome: Appended
+    event: LoggedEvent
+
+
+class Batch(msgspec.Struct, kw_only=True):
+    """Writes that are committed together or not at all.
+
+    An event already in the log is not written again (see Appended); the rest of the batch stands all the same.
+    An effect row is written for its (key, revision); a move that is not forward raises ConcurrencyConflict and
+    nothing of the batch is stored. Runs, references and entities replace what stands under their id; a run that
+    ended stays ended.
+    """
+
+    events: list[Event] = []
+    runs: list[RunRow] = []
+    journal: list[JournalEntry] = []
+    effects: list[Effect] = []
+    references: list[Reference] = []
+    entities: list[EntityRow] = []
+    cases: list[CaseRow] = []
+    waits: list[Wait] = []
+    waits_over: list[tuple[str, int]] = []
+    cursors: list[Cursor] = []
+    lanes: list[LaneStatus] = []
+
+
+class Store(Protocol):
+    """Durable state. `commit` returns when the batch is on disk; concurrent commits share one disk flush."""
+
+    async def commit(self, batch: Batch) -> list[AppendResult]:
+        """Write all of a batch or nothing; one result per event, in order."""
+
+    async def find_effect(self, key: EffectKey) -> Effect | None:
+        """The latest revision."""
+
+    async def effects(
+        self,
+        *,
+        correlation_id: str | None = None,
+        connection: str | None = None,
+        kind: str | None = None,
+        state: EffectState | None = None,
+        external_id: str | None = None,
+        canonical_id: str | None = None,
+        limit: int = 1000,
+    ) -> list[Effect]:
+        """Effects that match all the given filters, oldest intention first, every revision."""
+
+    async def journal(self, run_id: str) -> list[JournalEntry]:
+        """The entries of a run by position."""
+
+    async def run(self, run_id: str) -> RunRow | None: ...
+
+    async def runs(
+        self,
+        *,
+        states: Sequence[RunState] = (),
+        process: str | None = None,
+        key: str | None = None,
+        correlation_id: str | None = None,
+        after: tuple[int, str] = (-1, ""),
+        limit: int = 1000,
+    ) -> list[RunRow]:
+        """Runs in the order of their events; `after` is the (event_seq, id) of the last one of the page before."""
+
+    async def count_runs(self) -> dict[tuple[str, str], int]:
+        """(process, state) → number of runs."""
+
+    async def events_after(self, seq: int, limit: int = 1000) -> list[LoggedEvent]: ...
+
+    async def find_event(self, source: str, id: str) -> LoggedEvent | None: ...  # noqa: A002
+
+    async def first_event(self, topic: str, after_seq: int) -> LoggedEvent | None:
+        """The first event at a topic behind a place in the log."""
+
+    async def events(
+        self,
+        *,
+        correlation_id: str | None = None,
+        type: str | None = None,  # noqa: A002
+        subject: str | None = None,
+        after_seq: int = 0,
+        limit: int = 1000,
+    ) -> list[LoggedEvent]:
+        """Events that match all the given filters, in log order; `type` is a name without version."""
+
+    async def waits(self, topics: Sequence[str]) -> list[Wait]:
+        """Who waits at these topics."""
+
+    async def due_waits(self, now: datetime, limit: int = 1000) -> list[Wait]: ...
+
+    async def references(self, wanted: Sequence[tuple[str, str, str]]) -> dict[tuple[str, str, str], Reference]:
+        """(connection, kind, canonical id) → reference, for those that are known."""
+
+    async def referenced(self, external_id: str, connection: str | None = None) -> list[Reference]:
+        """The references that name an external id or display number."""
+
+    async def find_entity(self, kind: str, id: str) -> EntityRow | None: ...  # noqa: A002
+
+    async def case(self, case_id: str) -> CaseRow | None: ...
+
+    async def cases(
+        self,
+        *,
+        states: Sequence[CaseState] = (),
+        case_class: str | None = None,
+        cause: str | None = None,
+        correlation_id: str | None = None,
+        limit: int = 10000,
+    ) -> list[CaseRow]:
+        """Cases that match all the given filters, oldest first."""
+
+    async def cursor(self, name: str) -> Cursor | None: ...
+
+    async def lanes(self) -> list[LaneStatus]: ...
+
+    async def close(self) -> None: ...
+
+
+# --- connectors -------------------------------------------------------------------------------------------------------
+
+
+class Safety(StrEnum):
+    """Why sending an operation cannot double it."""
+
+    NATIVE_KEY = "native key"
+    """The document carries a key of our choosing that the system keeps unique."""
+    UPSERT = "external-id upsert"
+    """Creating and updating are one idempotent call."""
+    LOOK_UP_FIRST = "look up first"
+    """The system keeps no key of ours unique: it is asked before anything is sent again."""
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """Something a connector can write. `mapping` names the table canonical → wire.
+
+    `bulk` is how many documents one call carries; `concurrency` how many such calls may run side by side.
+    `settle_after_s` is how long after a send the system's "not here" can be trusted (search lag, slow commits).
+    """
+
+    kind: str
+    action: str = "ensure"
+    safety: Safety
+    mapping: str = ""
+    bulk: int = 1
+    concurrency: int = 4
+    settle_after_s: float = 0.0
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """One document to send. `external_id` is set when it is known to stand there already: then it is an update."""
+
+    key: EffectKey
+    revision: int
+    wire: Wire
+    external_id: str = ""
+    idempotency_key: str = ""
+
+
+class Applied(msgspec.Struct, frozen=True, kw_only=True):
+    """The system did it. `display` is the number people know it by, `response` what it answered."""
+
+    external_id: str
+    display: str = ""
+    response: Wire = {}
+
+
+class Absent(msgspec.Struct, frozen=True, kw_only=True):
+    """Asked about a call whose outcome is unknown, the system says: it does not stand here as sent."""
+
+    external_id: str = ""
+
+
+Outcome = Applied | TielineError
+"""What became of one call: done, or an error that says what to do next."""
+
+Finding = Applied | Absent | TielineError
+"""What a probe found."""
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """A record that may be the one looked for. `matched_by`: external_id, tax_number or name_address."""
+
+    external_id: str
+    display: str
+    matched_by: str
+    name: str = ""
+    address: str = ""
+    tax_number: str = ""
+    canonical_id: str = ""
+
+
+class Changes(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of what changed: (native id, stamp) pairs, the cursor behind them, and whether there is more."""
+
+    kind: str
+    changed: list[tuple[str, str]]
+    cursor: str
+    more: bool = False
+
+
+class Notice(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing a verified webhook told us. `id` is the vendor's own, for dropping redeliveries."""
+
+    id: str
+    kind: str
+    native_id: str
+    action: str = "changed"
+    stamp: str = ""
+    raw: Wire = {}
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What an account may ask of a system: calls at the same time, calls a second (0: no limit known)."""
+
+    slots: int = 8
+    per_second: float = 0.0
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a connector can do: the source of the generated reference."""
+
+    vendor: str
+    api_version: str
+    operations: tuple[Operation, ...] = ()
+    reads: tuple[str, ...] = ()
+    streams: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+    limits: Limits = Limits()
+
+
+class Connector(Protocol):
+    """One connection to one system. Methods raise TielineErrors; a bulk answer holds one result per item, in order."""
+
+    name: str
+    manifest: Manifest
+
+    async def send(self, operation: Operation, calls: Sequence[Call]) -> Sequence[Outcome]:
+        """Write. An exception speaks for all calls: VendorUnavailable and RateLimited say that nothing was done."""
+
+    async def probe(self, operation: Operation, calls: Sequence[Call]) -> Sequence[Finding]:
+        """Ask whether these calls, sent before with unknown outcome, stand as sent. Reads only."""
+
+    async def fetch(self, kind: str, ids: Sequence[str]) -> Sequence[Wire | None]:
+        """The present state of records in the vendor's shape; None for one that is not there."""
+
+    async def find(self, kind: str, document: Wire) -> list[Candidate]:
+        """Records that may be this canonical document (as builtins): by external id, tax number, name and address."""
+
+    async def catalogue(self, kind: str) -> list[Wire]:
+        """All records of a small reference list (items, rate plans, subsidiaries, posting periods…)."""
+
+    async def changes(self, stream: str, cursor: str) -> Changes:
+        """What changed behind a cursor ("" for the beginning)."""
+
+    async def notices(self, headers: Mapping[str, str], body: bytes, query: Mapping[str, str]) -> list[Notice]:
+        """Verify a webhook, then read it. Raises InvalidMessage; never believes an unsigned one."""
+
+    def acknowledgement(self) -> tuple[int, str, bytes]:
+        """What the vendor wants to hear: status, media type, body."""
+
+    async def check(self) -> str:
+        """Whether the connection works: who we are there. Raises what is wrong."""
+
+    async def close(self) -> None: ...

@@ -1,0 +1,220 @@
+"""What the engine keeps: runs, journal, effects, cases, waits, references. Plain rows, no behaviour beyond keys."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+import msgspec
+
+
+class EffectKey(NamedTuple):
+    """The business identity of an effect: what stands, or is done, where."""
+
+    connection: str
+    kind: str
+    canonical_id: str
+    action: str = "ensure"
+
+    def __str__(self) -> str:
+        deed = "" if self.action == "ensure" else f" ({self.action})"
+        return f"{self.connection}/{self.kind}/{self.canonical_id}{deed}"
+
+
+class EffectState(StrEnum):
+    """`intended → applied | rejected | in_doubt`; `in_doubt → applied | intended | rejected`, only by asking."""
+
+    INTENDED = "intended"
+    IN_DOUBT = "in_doubt"
+    APPLIED = "applied"
+    REJECTED = "rejected"
+
+    @property
+    def settled(self) -> bool:
+        return self in (EffectState.APPLIED, EffectState.REJECTED)
+
+
+FORWARD: dict[EffectState, frozenset[EffectState]] = {
+    EffectState.INTENDED: frozenset(
+        {EffectState.INTENDED, EffectState.IN_DOUBT, EffectState.APPLIED, EffectState.REJECTED}
+    ),
+    EffectState.IN_DOUBT: frozenset(
+        {EffectState.IN_DOUBT, EffectState.INTENDED, EffectState.APPLIED, EffectState.REJECTED}
+    ),
+    EffectState.APPLIED: frozenset(),
+    EffectState.REJECTED: frozenset(),
+}
+"""The moves a revision may make. A settled revision never moves: a new intention is a new revision."""
+
+
+class Effect(msgspec.Struct, kw_only=True):
+    """One revision of an effect. `content` is the canonical document (JSON), `request` what the system was sent.
+
+    `version` is the log position of the event the document was made from: an older one never overwrites a newer.
+    `settled_by` says how the outcome is known: the answer, a probe, or a person.
+    """
+
+    connection: str
+    kind: str
+    canonical_id: str
+    action: str = "ensure"
+    revision: int = 1
+    state: EffectState = EffectState.INTENDED
+    version: int = 0
+    content_hash: str
+    content: bytes
+    request: bytes = b""
+    response: bytes = b""
+    external_id: str = ""
+    idempotency_key: str = ""
+    mapping: str = ""
+    event_id: str = ""
+    run_id: str = ""
+    correlation_id: str = ""
+    attempts: int = 0
+    error: str = ""
+    error_kind: str = ""
+    settled_by: str = ""
+    intended_at: datetime
+    settled_at: datetime | None = None
+
+    @property
+    def key(self) -> EffectKey:
+        return EffectKey(self.connection, self.kind, self.canonical_id, self.action)
+
+
+class RunState(StrEnum):
+    """Where a run stands. `queued`: behind another run of its key. `blocked`: needs a person."""
+
+    QUEUED = "queued"
+    READY = "ready"
+    WAITING = "waiting"
+    DONE = "done"
+    CANCELLED = "cancelled"
+    SUPERSEDED = "superseded"
+
+    @property
+    def ended(self) -> bool:
+        return self in (RunState.DONE, RunState.CANCELLED, RunState.SUPERSEDED)
+
+
+class RunRow(msgspec.Struct, kw_only=True):
+    """One execution of a process, triggered by the event at `event_seq`. `waits_for` is for people."""
+
+    id: str
+    process: str
+    version: str
+    key: str
+    state: RunState
+    event_seq: int
+    event_id: str
+    correlation_id: str
+    started_at: datetime
+    ended_at: datetime | None = None
+    waits_for: str = ""
+    error: str = ""
+
+
+class JournalEntry(msgspec.Struct, kw_only=True):
+    """One finished step of a run, at its position. `payload` is JSON."""
+
+    run_id: str
+    position: int
+    kind: str
+    name: str
+    payload: bytes
+    at: datetime
+
+
+class Wait(msgspec.Struct, kw_only=True):
+    """A run waits for an event at `topic`, or until `due_at`, whichever comes first."""
+
+    run_id: str
+    position: int
+    topic: str
+    since_seq: int = 0
+    due_at: datetime | None = None
+
+
+class CaseState(StrEnum):
+    """An open case waits for a person; a decided one is being carried out by its run; closed is closed."""
+
+    OPEN = "open"
+    DECIDED = "decided"
+    CLOSED = "closed"
+
+
+class CaseRow(msgspec.Struct, kw_only=True):
+    """Something that needs a person. `cause` groups cases that one correction may release together.
+
+    `actions` are the safe ones for this case; `details` holds the document, candidates or numbers, for showing.
+    """
+
+    id: str
+    case_class: str
+    cause: str
+    state: CaseState = CaseState.OPEN
+    owner: str
+    message: str
+    next_step: str = ""
+    actions: list[str] = []
+    details: dict[str, Any] = {}
+    run_id: str
+    position: int
+    correlation_id: str
+    amount: str = ""
+    opened_at: datetime
+    due_at: datetime
+    escalate_to: str = ""
+    escalated_at: datetime | None = None
+    closed_at: datetime | None = None
+    decision: str = ""
+    decided_by: str = ""
+
+
+class Reference(msgspec.Struct, frozen=True, kw_only=True):
+    """A canonical id is known in a system under `external_id`. `how`: created, found, or linked by a person."""
+
+    connection: str
+    kind: str
+    canonical_id: str
+    external_id: str
+    how: str = "created"
+    display: str = ""
+    at: datetime
+
+
+class EntityRow(msgspec.Struct, kw_only=True):
+    """Canonical state of an entity, as last told by its system of record."""
+
+    kind: str
+    id: str
+    content_hash: str
+    content: bytes
+    correlation_id: str = ""
+    updated_at: datetime
+
+
+class Cursor(msgspec.Struct, kw_only=True):
+    """How far a stream of a connection (or an internal reader) has been read."""
+
+    name: str
+    value: str
+    updated_at: datetime
+
+
+class LaneStatus(msgspec.Struct, kw_only=True):
+    """How a connection is doing, written by the worker about once a second."""
+
+    connection: str
+    state: str
+    reason: str = ""
+    queued: int = 0
+    in_flight: int = 0
+    slots: int = 0
+    calls: int = 0
+    items: int = 0
+    failures: int = 0
+    since: datetime
+    updated_at: datetime

@@ -1,0 +1,300 @@
+"""The event catalogue: every business event with its data, version and meaning.
+
+A version is never edited once released: an incompatible change is a new version with an upcaster from the old one.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, ClassVar, TypeVar
+
+import msgspec
+
+from tieline.domain import Contract, CreditNote, Customer, Invoice, Money, Payment, Subscription
+from tieline.errors import InvalidMessage
+from tieline.events.envelope import Event, event_name
+
+
+class EventData(msgspec.Struct, frozen=True, kw_only=True):
+    """What a business event says. Subclasses name their subject (what it is about) and correlation (which deal)."""
+
+    version: ClassVar[int] = 1
+
+    @abstractmethod
+    def subject(self) -> str:
+        """What the event is about: the address at which runs wait for it."""
+
+    def correlation(self) -> str:
+        """The deal's contract id; "" where the event belongs to no deal."""
+        return ""
+
+
+Data = TypeVar("Data", bound=EventData)
+
+
+class VendorNotified(EventData, frozen=True, kw_only=True):
+    """A system says that something happened to one of its records: a hint, to be followed by a look."""
+
+    connection: str
+    kind: str
+    native_id: str
+    action: str = "changed"
+    stamp: str = ""
+    raw: dict[str, Any] = {}
+
+    def subject(self) -> str:
+        return f"{self.connection}/{self.kind}/{self.native_id}"
+
+
+class OpportunityWon(EventData, frozen=True, kw_only=True):
+    """Sales closed a deal. `customers` holds the buyer last, its parents before it."""
+
+    contract: Contract
+    customers: list[Customer]
+
+    def subject(self) -> str:
+        return self.contract.id
+
+    def correlation(self) -> str:
+        return self.contract.id
+
+
+class DocumentStands(EventData, frozen=True, kw_only=True):
+    """A document stands in a system for the first time."""
+
+    contract: str
+    connection: str
+    document: str
+    external_id: str
+
+    def subject(self) -> str:
+        return self.document
+
+    def correlation(self) -> str:
+        return self.contract
+
+
+class CustomerCreated(DocumentStands, frozen=True, kw_only=True):
+    """The customer stands in a system; `found` when it was there before."""
+
+    found: bool = False
+
+
+class OrderPosted(DocumentStands, frozen=True, kw_only=True):
+    """The sales order stands in the ERP."""
+
+
+class ProjectOpened(DocumentStands, frozen=True, kw_only=True):
+    """The project stands in the PSA."""
+
+
+class InvoicePosted(DocumentStands, frozen=True, kw_only=True):
+    """An invoice stands in the ERP."""
+
+    amount: Money
+
+
+class CreditNotePosted(DocumentStands, frozen=True, kw_only=True):
+    """A credit note stands in the ERP."""
+
+    amount: Money
+
+
+class PaymentPosted(DocumentStands, frozen=True, kw_only=True):
+    """A payment stands in the ERP, applied to its invoices."""
+
+    amount: Money
+
+
+class SubscriptionActivated(EventData, frozen=True, kw_only=True):
+    """Billing says the subscription is active."""
+
+    subscription: Subscription
+    contract: str
+
+    def subject(self) -> str:
+        return self.subscription.id
+
+    def correlation(self) -> str:
+        return self.contract
+
+
+class SubscriptionCancelled(SubscriptionActivated, frozen=True, kw_only=True):
+    """Billing says the subscription was cancelled."""
+
+
+class InvoiceIssued(EventData, frozen=True, kw_only=True):
+    """Billing issued an invoice."""
+
+    invoice: Invoice
+
+    def subject(self) -> str:
+        return self.invoice.id
+
+    def correlation(self) -> str:
+        return self.invoice.contract
+
+
+class CreditNoteIssued(EventData, frozen=True, kw_only=True):
+    """Billing issued a credit note."""
+
+    credit_note: CreditNote
+
+    def subject(self) -> str:
+        return self.credit_note.id
+
+    def correlation(self) -> str:
+        return self.credit_note.contract
+
+
+class PaymentReceived(EventData, frozen=True, kw_only=True):
+    """Money came in and was applied to invoices of these deals."""
+
+    payment: Payment
+    contracts: list[str]
+
+    def subject(self) -> str:
+        return self.payment.id
+
+    def correlation(self) -> str:
+        return self.contracts[0] if self.contracts else ""
+
+
+class PaymentFailed(EventData, frozen=True, kw_only=True):
+    """A collection was declined."""
+
+    payment: str
+    contracts: list[str]
+    amount: Money
+    reason: str
+
+    def subject(self) -> str:
+        return self.payment
+
+    def correlation(self) -> str:
+        return self.contracts[0] if self.contracts else ""
+
+
+class CaseOpened(EventData, frozen=True, kw_only=True):
+    """Something needs a person."""
+
+    case: str
+    case_class: str
+    contract: str
+    message: str
+
+    def subject(self) -> str:
+        return self.case
+
+    def correlation(self) -> str:
+        return self.contract
+
+
+class CaseDecided(EventData, frozen=True, kw_only=True):
+    """A person decided a case or an approval. `arguments` depends on the action; see the how-to on cases."""
+
+    case: str
+    contract: str
+    action: str
+    by: str
+    reason: str = ""
+    arguments: dict[str, Any] = {}
+    decided_at: datetime
+
+    def subject(self) -> str:
+        return self.case
+
+    def correlation(self) -> str:
+        return self.contract
+
+
+class ValueMapCorrected(EventData, frozen=True, kw_only=True):
+    """A person added or changed an entry of a value map."""
+
+    value_map: str
+    key: str
+    value: dict[str, str]
+    by: str
+    reason: str = ""
+
+    def subject(self) -> str:
+        return f"{self.value_map}/{self.key}"
+
+
+EVENTS: dict[str, type[EventData]] = {
+    data.__name__: data
+    for data in (
+        VendorNotified,
+        OpportunityWon,
+        CustomerCreated,
+        SubscriptionActivated,
+        SubscriptionCancelled,
+        OrderPosted,
+        ProjectOpened,
+        InvoiceIssued,
+        InvoicePosted,
+        CreditNoteIssued,
+        CreditNotePosted,
+        PaymentReceived,
+        PaymentPosted,
+        PaymentFailed,
+        CaseOpened,
+        CaseDecided,
+        ValueMapCorrected,
+    )
+}
+"""Every event by name."""
+
+Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
+UPCASTERS: dict[tuple[str, int], Upcaster] = {}
+"""(name, version) → what turns that version's data into the next version's."""
+
+_encoder = msgspec.json.Encoder(decimal_format="string", order="deterministic")
+_decoders: dict[str, msgspec.json.Decoder[Any]] = {}
+
+
+def type_name(data: EventData | type[EventData]) -> str:
+    """`tieline.InvoiceIssued.v1`."""
+    kind = data if isinstance(data, type) else type(data)
+    return f"tieline.{kind.__name__}.v{kind.version}"
+
+
+def make_event(data: EventData, *, source: str, id: str, time: datetime, causation_id: str = "") -> Event:  # noqa: A002
+    """Wrap event data in its envelope."""
+    return Event(
+        source=source,
+        id=id,
+        type=type_name(data),
+        subject=data.subject(),
+        time=time,
+        data=_encoder.encode(data),
+        correlation_id=data.correlation(),
+        causation_id=causation_id,
+    )
+
+
+def decode_event(event: Event) -> EventData:
+    """The data of an event in its current version. Raises InvalidMessage saying which field is wrong."""
+    name, version = event_name(event.type), int(event.type.rpartition(".v")[2] or 1)
+    kind = EVENTS.get(name)
+    if kind is None:
+        raise InvalidMessage(f"event {event.id} has the unknown type {event.type!r}")
+    try:
+        if version == kind.version:
+            decoder = _decoders.get(name) or _decoders.setdefault(name, msgspec.json.Decoder(kind))
+            return decoder.decode(event.data)  # type: ignore[no-any-return]
+        return msgspec.convert(upcast(name, version, msgspec.json.decode(event.data)), kind, strict=False)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise InvalidMessage(f"event {event.id} ({event.type}) breaks its contract: {error}") from error
+
+
+def upcast(name: str, version: int, data: dict[str, Any]) -> dict[str, Any]:
+    """Lift data from `version` to the current one, step by step. Raises InvalidMessage where a step is missing."""
+    while version < EVENTS[name].version:
+        step = UPCASTERS.get((name, version))
+        if step is None:
+            raise InvalidMessage(f"{name} v{version} cannot be read any more: no upcaster to v{version + 1}")
+        data, version = step(data), version + 1
+    return data
