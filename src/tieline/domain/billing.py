@@ -1,4 +1,8 @@
-"""What was billed and paid: invoices, credit notes, payments, refunds."""
+"""What was billed and paid: invoices, credit notes, payments.
+
+`posting_period` names the ERP's period a document is booked in where that is not the period of its own date
+(because that one is closed); "" leaves it to the date.
+"""
 
 from __future__ import annotations
 
@@ -38,6 +42,7 @@ class Invoice(msgspec.Struct, frozen=True, kw_only=True):
     due_on: date
     amount: Money
     lines: list[InvoiceLine]
+    posting_period: str = ""
 
     def __post_init__(self) -> None:
         _adds_up(self.number, self.lines, self.amount)
@@ -62,6 +67,7 @@ class CreditNote(msgspec.Struct, frozen=True, kw_only=True):
     amount: Money
     lines: list[InvoiceLine]
     applications: list[Application] = []
+    posting_period: str = ""
 
     def __post_init__(self) -> None:
         _adds_up(self.number, self.lines, self.amount)
@@ -78,6 +84,7 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
     received_on: date
     amount: Money
     applications: list[Application] = []
+    posting_period: str = ""
 
     def __post_init__(self) -> None:
         _not_over_applied(self.number, self.applications, self.amount)
