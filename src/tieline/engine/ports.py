@@ -141,8 +141,8 @@ class Store(Protocol):
     ) -> list[LoggedEvent]:
         """Events that match all the given filters, in log order; `type` is a name without version."""
 
-    async def waits(self, topics: Sequence[str]) -> list[Wait]:
-        """Who waits at these topics."""
+    async def waits(self, topics: Sequence[str] | None = None) -> list[Wait]:
+        """Who waits at these topics; all waits when none are given."""
 
     async def due_waits(self, now: datetime, limit: int = 1000) -> list[Wait]: ...
 

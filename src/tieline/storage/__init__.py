@@ -1,0 +1,1 @@
+"""The engine's store on SQLite, and in memory under the same contract."""

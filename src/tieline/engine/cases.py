@@ -1,0 +1,121 @@
+"""Cases: what needs a person, in the business's words, with the actions that are safe."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from tieline.engine.records import Effect, EffectKey
+from tieline.errors import PermanentError, TielineError
+
+RETRY, CORRECT, LINK, SKIP, CANCEL, APPROVE, REFUSE = "retry", "correct", "link", "skip", "cancel", "approve", "refuse"
+_NUMBERS = re.compile(r"[0-9A-Za-z._-]*\d[0-9A-Za-z._-]*")
+
+
+class CasePolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """Who owns a class of cases, how long they have, and to whom it goes when they do not."""
+
+    owner: str
+    within: timedelta = timedelta(hours=24)
+    escalate_to: str = ""
+    next_step: str = ""
+
+
+PolicyOf = Callable[[str], CasePolicy]
+"""Case class → its policy; the project's catalogue."""
+
+
+class Problem(msgspec.Struct, kw_only=True):
+    """What a case is opened with. `cause` groups cases that share a remedy."""
+
+    case_class: str
+    cause: str
+    message: str
+    actions: list[str]
+    details: dict[str, Any] = {}
+    amount: str = ""
+    policy: CasePolicy | None = None
+
+
+def rejected(effect: Effect, document: dict[str, Any]) -> Problem:
+    """The system understood the document and refused it."""
+    return Problem(
+        case_class=f"{effect.kind}-rejected",
+        cause=f"{effect.connection}: {_without_numbers(effect.error)}",
+        message=f"{effect.connection} refused {_called(effect.kind, document)}: {effect.error}",
+        actions=[RETRY, CORRECT, LINK, SKIP, CANCEL],
+        details={"effect": str(effect.key), "revision": effect.revision, "document": plain(document)},
+        amount=_amount(document),
+    )
+
+
+def untranslatable(key: EffectKey, error: PermanentError, document: dict[str, Any]) -> Problem:
+    """A mapping table could not make the document."""
+    return Problem(
+        case_class=f"{key.kind}-not-mapped",
+        cause=getattr(error, "cause", "") or f"{key.connection}: {_without_numbers(str(error))}",
+        message=f"{_called(key.kind, document)} cannot be written for {key.connection}: {error}",
+        actions=[RETRY, CORRECT, LINK, SKIP, CANCEL],
+        details={"effect": str(key), "document": plain(document)},
+        amount=_amount(document),
+    )
+
+
+def outcome_unknown(key: EffectKey, error: TielineError, document: dict[str, Any]) -> Problem:
+    """The system may have acted and cannot say."""
+    return Problem(
+        case_class="outcome-unknown",
+        cause=f"{key.connection}: outcome unknown",
+        message=f"It is not known whether {_called(key.kind, document)} stands in {key.connection}: {error}",
+        actions=[RETRY, LINK, SKIP, CANCEL],
+        details={"effect": str(key), "document": plain(document)},
+        amount=_amount(document),
+    )
+
+
+def orphan(parent: EffectKey, within: timedelta) -> Problem:
+    """A parent document never came."""
+    return Problem(
+        case_class="parent-missing",
+        cause=f"{parent.connection}: {parent.kind} missing",
+        message=f"{parent} does not stand after {within.total_seconds() / 3600:g} h, and other documents wait for it",
+        actions=[RETRY, CANCEL],
+        details={"effect": str(parent)},
+    )
+
+
+def stopped(process: str, error: BaseException) -> Problem:
+    """The process itself failed: nothing more is done until somebody looks."""
+    text = str(error) or type(error).__name__
+    name = "" if isinstance(error, TielineError) else f"{type(error).__name__}: "
+    return Problem(
+        case_class="process-stopped",
+        cause=f"{process}: {name}{_without_numbers(text)}",
+        message=f"Process {process} stopped: {name}{text}",
+        actions=[RETRY, CANCEL],
+        details={"error": type(error).__name__},
+    )
+
+
+def plain(value: Any) -> Any:
+    """A document as JSON values: amounts as text, so that nothing is rounded on the way to a person."""
+    return msgspec.to_builtins(value)
+
+
+def _called(kind: str, document: dict[str, Any]) -> str:
+    name = document.get("number") or document.get("name") or document.get("title") or document.get("id", "")
+    return f"{kind.replace('_', ' ')} {name}".strip()
+
+
+def _amount(document: dict[str, Any]) -> str:
+    amount = document.get("amount") or document.get("budget")
+    return f"{amount['amount']} {amount['currency']}" if isinstance(amount, dict) else ""
+
+
+def _without_numbers(text: str) -> str:
+    """The same refusal of two documents is one cause: ids and figures do not count."""
+    return _NUMBERS.sub("#", text)[:300]

@@ -1,0 +1,243 @@
+"""The store in memory: for tests and dry runs, under the same contract as the others."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import msgspec
+
+from tieline.engine.ports import Appended, AppendResult, Batch
+from tieline.engine.records import (
+    FORWARD,
+    CaseRow,
+    CaseState,
+    Cursor,
+    Effect,
+    EffectKey,
+    EffectState,
+    EntityRow,
+    JournalEntry,
+    LaneStatus,
+    Reference,
+    RunRow,
+    RunState,
+    Wait,
+)
+from tieline.errors import ConcurrencyConflict
+from tieline.events import GENESIS, Event, LoggedEvent, chain_hash, event_name
+
+
+class MemoryStore:
+    """Implements the Store port on dicts. Rows are copied on the way in, so that nobody edits what is stored."""
+
+    def __init__(self) -> None:
+        self._events: list[LoggedEvent] = []
+        self._by_identity: dict[tuple[str, str], LoggedEvent] = {}
+        self._runs: dict[str, RunRow] = {}
+        self._journal: dict[tuple[str, int], JournalEntry] = {}
+        self._effects: dict[EffectKey, dict[int, Effect]] = {}
+        self._references: dict[tuple[str, str, str], Reference] = {}
+        self._entities: dict[tuple[str, str], EntityRow] = {}
+        self._cases: dict[str, CaseRow] = {}
+        self._waits: dict[tuple[str, int], Wait] = {}
+        self._cursors: dict[str, Cursor] = {}
+        self._lanes: dict[str, LaneStatus] = {}
+
+    async def commit(self, batch: Batch) -> list[AppendResult]:
+        self._refuse_conflicts(batch)
+        copy = msgspec.structs.replace
+        for run in batch.runs:
+            if (old := self._runs.get(run.id)) is None or not old.state.ended:
+                self._runs[run.id] = copy(run)
+        self._journal.update({(e.run_id, e.position): copy(e) for e in batch.journal})
+        for effect in batch.effects:
+            self._effects.setdefault(effect.key, {})[effect.revision] = copy(effect)
+        self._references.update({(r.connection, r.kind, r.canonical_id): r for r in batch.references})
+        self._entities.update({(e.kind, e.id): copy(e) for e in batch.entities})
+        self._cases.update({c.id: copy(c) for c in batch.cases})
+        self._waits.update({(w.run_id, w.position): copy(w) for w in batch.waits})
+        for over in batch.waits_over:
+            self._waits.pop(over, None)
+        self._cursors.update({c.name: copy(c) for c in batch.cursors})
+        self._lanes.update({lane.connection: copy(lane) for lane in batch.lanes})
+        return [self._append(event) for event in batch.events]
+
+    async def find_effect(self, key: EffectKey) -> Effect | None:
+        revisions = self._effects.get(key)
+        return msgspec.structs.replace(revisions[max(revisions)]) if revisions else None
+
+    async def effects(
+        self,
+        *,
+        correlation_id: str | None = None,
+        connection: str | None = None,
+        kind: str | None = None,
+        state: EffectState | None = None,
+        external_id: str | None = None,
+        canonical_id: str | None = None,
+        limit: int = 1000,
+    ) -> list[Effect]:
+        found = [
+            effect
+            for revisions in self._effects.values()
+            for effect in revisions.values()
+            if correlation_id in (None, effect.correlation_id)
+            and connection in (None, effect.connection)
+            and kind in (None, effect.kind)
+            and state in (None, effect.state)
+            and external_id in (None, effect.external_id)
+            and canonical_id in (None, effect.canonical_id)
+        ]
+        return sorted(found, key=lambda e: (e.intended_at, *e.key, e.revision))[:limit]
+
+    async def journal(self, run_id: str) -> list[JournalEntry]:
+        return [entry for (run, _), entry in sorted(self._journal.items()) if run == run_id]
+
+    async def run(self, run_id: str) -> RunRow | None:
+        row = self._runs.get(run_id)
+        return msgspec.structs.replace(row) if row else None
+
+    async def runs(
+        self,
+        *,
+        states: Sequence[RunState] = (),
+        process: str | None = None,
+        key: str | None = None,
+        correlation_id: str | None = None,
+        after: tuple[int, str] = (-1, ""),
+        limit: int = 1000,
+    ) -> list[RunRow]:
+        found = [
+            msgspec.structs.replace(run)
+            for run in self._runs.values()
+            if (not states or run.state in states)
+            and process in (None, run.process)
+            and key in (None, run.key)
+            and correlation_id in (None, run.correlation_id)
+            and (run.event_seq, run.id) > after
+        ]
+        return sorted(found, key=lambda r: (r.event_seq, r.id))[:limit]
+
+    async def count_runs(self) -> dict[tuple[str, str], int]:
+        return dict(Counter((run.process, run.state.value) for run in self._runs.values()))
+
+    async def events_after(self, seq: int, limit: int = 1000) -> list[LoggedEvent]:
+        return self._events[seq : seq + limit]
+
+    async def find_event(self, source: str, id: str) -> LoggedEvent | None:  # noqa: A002
+        return self._by_identity.get((source, id))
+
+    async def first_event(self, topic: str, after_seq: int) -> LoggedEvent | None:
+        return next((e for e in self._events[max(after_seq, 0) :] if e.topic == topic), None)
+
+    async def events(
+        self,
+        *,
+        correlation_id: str | None = None,
+        type: str | None = None,  # noqa: A002
+        subject: str | None = None,
+        after_seq: int = 0,
+        limit: int = 1000,
+    ) -> list[LoggedEvent]:
+        found = [
+            e
+            for e in self._events[after_seq:]
+            if correlation_id in (None, e.correlation_id)
+            and type in (None, event_name(e.type))
+            and subject in (None, e.subject)
+        ]
+        return found[:limit]
+
+    async def waits(self, topics: Sequence[str] | None = None) -> list[Wait]:
+        return [msgspec.structs.replace(w) for w in self._waits.values() if topics is None or w.topic in topics]
+
+    async def due_waits(self, now: datetime, limit: int = 1000) -> list[Wait]:
+        due = [w for w in self._waits.values() if w.due_at is not None and w.due_at <= now]
+        return sorted(due, key=lambda w: w.due_at or now)[:limit]
+
+    async def references(self, wanted: Sequence[tuple[str, str, str]]) -> dict[tuple[str, str, str], Reference]:
+        return {key: self._references[key] for key in wanted if key in self._references}
+
+    async def referenced(self, external_id: str, connection: str | None = None) -> list[Reference]:
+        return [
+            r
+            for r in self._references.values()
+            if external_id in (r.external_id, r.display) and connection in (None, r.connection)
+        ]
+
+    async def find_entity(self, kind: str, id: str) -> EntityRow | None:  # noqa: A002
+        return self._entities.get((kind, id))
+
+    async def case(self, case_id: str) -> CaseRow | None:
+        row = self._cases.get(case_id)
+        return msgspec.structs.replace(row) if row else None
+
+    async def cases(
+        self,
+        *,
+        states: Sequence[CaseState] = (),
+        case_class: str | None = None,
+        cause: str | None = None,
+        correlation_id: str | None = None,
+        limit: int = 10000,
+    ) -> list[CaseRow]:
+        found = [
+            msgspec.structs.replace(c)
+            for c in self._cases.values()
+            if (not states or c.state in states)
+            and case_class in (None, c.case_class)
+            and cause in (None, c.cause)
+            and correlation_id in (None, c.correlation_id)
+        ]
+        return sorted(found, key=lambda c: (c.opened_at, c.id))[:limit]
+
+    async def cursor(self, name: str) -> Cursor | None:
+        return self._cursors.get(name)
+
+    async def lanes(self) -> list[LaneStatus]:
+        return sorted(self._lanes.values(), key=lambda lane: lane.connection)
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    def _refuse_conflicts(self, batch: Batch) -> None:
+        """All is checked before anything is written, so that a refused batch leaves nothing behind."""
+        moves: dict[tuple[EffectKey, int], EffectState] = {}
+        for effect in batch.effects:
+            old = self._effects.get(effect.key, {}).get(effect.revision)
+            state = moves.get((effect.key, effect.revision)) or (old.state if old else None)
+            if state is not None and effect.state not in FORWARD[state]:
+                raise ConcurrencyConflict(
+                    f"{effect.key} revision {effect.revision} is {state}, not to be {effect.state}"
+                )
+            moves[effect.key, effect.revision] = effect.state
+        seen: set[tuple[str, int]] = set()
+        for entry in batch.journal:
+            place = (entry.run_id, entry.position)
+            if place in self._journal or place in seen:
+                raise ConcurrencyConflict(f"position {entry.position} of run {entry.run_id} is journaled already")
+            seen.add(place)
+
+    def _append(self, event: Event) -> AppendResult:
+        known = self._by_identity.get((event.source, event.id))
+        if known is not None:
+            same = known.content_hash() == event.content_hash()
+            return AppendResult(Appended.DUPLICATE if same else Appended.CONFLICT, known)
+        logged = log_event(event, self._events[-1] if self._events else None, datetime.now(UTC))
+        self._events.append(logged)
+        self._by_identity[event.source, event.id] = logged
+        return AppendResult(Appended.NEW, logged)
+
+
+def log_event(event: Event, last: LoggedEvent | None, recorded_at: datetime) -> LoggedEvent:
+    """The event as the next row of the log behind `last`."""
+    prev_hash = last.hash if last else GENESIS
+    return LoggedEvent(
+        **{name: getattr(event, name) for name in Event.__struct_fields__},
+        seq=last.seq + 1 if last else 1,
+        recorded_at=recorded_at,
+        prev_hash=prev_hash,
+        hash=chain_hash(prev_hash, event, recorded_at),
+    )

@@ -1,0 +1,76 @@
+"""The statements, made from the tables and the records: one text each, parameters in the order of the record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from sqlalchemy import Table
+
+from tieline.engine.records import (
+    CaseRow,
+    Cursor,
+    Effect,
+    EffectState,
+    EntityRow,
+    JournalEntry,
+    LaneStatus,
+    Reference,
+    RunRow,
+    RunState,
+    Wait,
+)
+from tieline.events import LoggedEvent
+from tieline.storage import schema
+from tieline.storage.rows import Codec
+
+R = TypeVar("R", bound=msgspec.Struct)
+
+
+class TableOf(Generic[R]):
+    """One table and the record it holds."""
+
+    def __init__(self, table: Table, record: type[R], guard: str = "") -> None:
+        self.name = f'"{table.name}"'
+        self.codec: Codec[R] = Codec(record)
+        missing = set(self.codec.columns) - {c.name for c in table.columns}
+        if missing:
+            raise TypeError(f"table {table.name} has no columns {sorted(missing)}")
+        keys = [c.name for c in table.primary_key]
+        self.columns = ", ".join(f'"{name}"' for name in self.codec.columns)
+        marks = ", ".join("?" for _ in self.codec.columns)
+        rest = ", ".join(f'"{n}" = excluded."{n}"' for n in self.codec.columns if n not in keys)
+        self.insert = f"INSERT INTO {self.name} ({self.columns}) VALUES ({marks})"
+        self.upsert = f"{self.insert} ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {rest}" + (
+            f" WHERE {guard}" if guard else ""
+        )
+
+    def select(self, where: str = "", tail: str = "") -> str:
+        return f"SELECT {self.columns} FROM {self.name}" + (f" WHERE {where}" if where else "") + f" {tail}"
+
+
+def marks(values: Sequence[Any]) -> str:
+    return ", ".join("?" for _ in values)
+
+
+def _quoted(states: Sequence[str]) -> str:
+    return ", ".join(f"'{s}'" for s in states)
+
+
+RUN = TableOf(schema.run, RunRow, f'"run".state NOT IN ({_quoted([s.value for s in RunState if s.ended])})')
+JOURNAL = TableOf(schema.journal, JournalEntry)
+EFFECT = TableOf(
+    schema.effect, Effect, f'"effect".state NOT IN ({_quoted([s.value for s in EffectState if s.settled])})'
+)
+REFERENCE = TableOf(schema.reference, Reference)
+ENTITY = TableOf(schema.entity, EntityRow)
+CASE = TableOf(schema.case, CaseRow)
+WAIT = TableOf(schema.wait, Wait)
+CURSOR = TableOf(schema.cursor, Cursor)
+LANE = TableOf(schema.lane, LaneStatus)
+
+EVENT: Codec[LoggedEvent] = Codec(LoggedEvent)
+EVENT_COLUMNS = ", ".join(EVENT.columns)
+INSERT_EVENT = f"INSERT INTO event ({EVENT_COLUMNS}, topic) VALUES ({marks(EVENT.columns)}, ?)"
+END_WAIT = "DELETE FROM wait WHERE run_id = ? AND position = ?"

@@ -1,0 +1,77 @@
+"""A Salesforce org with deals in it, and calls to make on it: shared by the tests of this folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from tieline.connectors.salesforce.settings import SalesforceSettings
+from tieline.engine.ports import Call
+from tieline.engine.records import EffectKey
+from tieline_sandbox.salesforce import Sandbox
+
+TOKEN = "outbound-secret"
+Record = dict[str, Any]
+
+
+class Served(NamedTuple):
+    """An org and where it is served."""
+
+    org: Sandbox
+    url: str
+
+
+def settings_for(url: str, **changes: Any) -> SalesforceSettings:
+    given = {"client_id": "tieline", "client_secret": "sandbox-secret", "outbound_message_token": TOKEN}
+    return SalesforceSettings(url=url, **given | changes)
+
+
+def seed_deals(org: Sandbox, count: int, **fields: Any) -> list[str]:
+    """Won deals of one account; returns their ids in the order of creation."""
+    blank = {"Name": "Deal", "StageName": "Closed Won", "CloseDate": "2026-01-15", "CurrencyIsoCode": "EUR"}
+    return [record["Id"] for record in org.seed("Opportunity", [blank | fields for _ in range(count)])]
+
+
+def seed_whole_deal(org: Sandbox) -> tuple[str, str]:
+    """An account with a parent, and a won deal of two lines; returns (opportunity id, account id)."""
+    parent = org.seed("Account", [{"Name": "Holding AG", "CurrencyIsoCode": "EUR"}])[0]["Id"]
+    account = org.seed(
+        "Account",
+        [
+            {
+                "Name": "Nordwind GmbH",
+                "ParentId": parent,
+                "CurrencyIsoCode": "EUR",
+                "BillingCountry": "Germany",
+                "BillingCountryCode": "DE",
+                "Tax_Number__c": "DE136695976",
+            }
+        ],
+    )[0]["Id"]
+    org.seed("Product2", [{"Name": "Platform", "ProductCode": "PLATFORM", "IsActive": True}])
+    deal = seed_deals(org, 1, AccountId=account, Legal_Entity__c="DE01", Contract_Start__c="2026-02-01")[0]
+    line = {"OpportunityId": deal, "_ProductCode": "PLATFORM", "Quantity": 2, "UnitPrice": "100.05"}
+    org.seed(
+        "OpportunityLineItem",
+        [
+            line | {"SortOrder": 2, "Charge_Type__c": "One-Time"},
+            line | {"SortOrder": 1, "Charge_Type__c": "Recurring", "Discount": 10},
+        ],
+    )
+    return deal, account
+
+
+def status_call(deal: str, *, external_id: str = "", **fields: Any) -> Call:
+    """A call that writes the status of a deal."""
+    key = EffectKey("salesforce", "deal_status", f"salesforce-{deal}")
+    wire = {"Id": deal, "Tieline_Status__c": "Active", **fields}
+    return Call(key=key, revision=1, wire=wire, external_id=external_id)
+
+
+def status_calls(deals: Sequence[str], **fields: Any) -> list[Call]:
+    return [status_call(deal, **fields) for deal in deals]
+
+
+def deal_of(org: Sandbox, deal: str) -> Record:
+    """What stands in the org."""
+    return next(record for record in org.documents("Opportunity")["Opportunity"] if record["Id"] == deal)

@@ -1,0 +1,118 @@
+"""SQLite under the store contract, and what only a file can get wrong."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from pysqlite3 import dbapi2 as sqlite
+from sqlalchemy import create_engine
+from sqlalchemy.pool import StaticPool
+
+from tests.contracts.store_contract import StoreContract, effect
+from tests.support.engine import notified
+from tieline.engine.ports import Batch
+from tieline.engine.records import EffectKey
+from tieline.errors import ConfigurationError
+from tieline.storage import migrate
+from tieline.storage.schema import metadata
+from tieline.storage.sqlite import SqliteStore
+
+
+class TestSqliteStore(StoreContract):
+    @pytest.fixture
+    async def store(self, tmp_path: Path) -> AsyncIterator[SqliteStore]:
+        store = SqliteStore(tmp_path / "tieline.db")
+        yield store
+        await store.close()
+
+
+async def test_what_was_committed_is_there_after_reopening(tmp_path: Path) -> None:
+    path = tmp_path / "tieline.db"
+    store = SqliteStore(path)
+    await store.commit(Batch(events=[notified("1")], effects=[effect()]))
+    await store.close()
+    again = SqliteStore(path)
+    assert len(await again.events_after(0)) == 1
+    assert await again.find_effect(EffectKey("erp", "invoice", "zuora-INV1")) == effect()
+    await again.close()
+
+
+async def test_a_newer_database_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "tieline.db"
+    await SqliteStore(path).close()
+    with sqlite.connect(str(path)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(ConfigurationError, match=r"newer Tieline.*9999.*install that version"):
+        SqliteStore(path)
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "tieline.db"
+    path.write_bytes(b"this is not a database" * 100)
+    with pytest.raises(ConfigurationError, match="not a database|damaged"):
+        SqliteStore(path)
+
+
+def test_a_database_of_something_else_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "tieline.db"
+    with sqlite.connect(str(path)) as connection:
+        connection.execute("CREATE TABLE other (id)")
+    with pytest.raises(ConfigurationError, match="not one of Tieline"):
+        SqliteStore(path)
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="no such folder"):
+        SqliteStore(tmp_path / "nowhere" / "tieline.db")
+
+
+async def test_a_full_disk_is_said_and_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
+    """The limit on pages stands in for the disk: SQLite answers both with the same error."""
+    path = tmp_path / "tieline.db"
+    store = SqliteStore(path)
+    await store.commit(Batch(events=[notified("first")]))
+    await store.close()
+    store = SqliteStore(path)
+    writer_limit = sqlite.connect(str(path))
+    pages = writer_limit.execute("PRAGMA page_count").fetchone()[0]
+    writer_limit.close()
+    store_connect = store._transaction  # noqa: SLF001 - the fault is put where the disk would put it
+
+    def limited(connection: sqlite.Connection, batches: object) -> object:
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+        return store_connect(connection, batches)  # type: ignore[arg-type]
+
+    store._transaction = limited  # type: ignore[method-assign, assignment]  # noqa: SLF001
+    with pytest.raises(ConfigurationError, match="disk is full"):
+        for n in range(200):
+            await store.commit(Batch(events=[notified(f"{n}" + "x" * 2000)]))
+    assert (await store.events_after(0))[0].subject == "crm/deal/first"
+    await store.close()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_folder_is_said(tmp_path: Path) -> None:
+    tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    with pytest.raises(ConfigurationError, match="permissions"):
+        SqliteStore(tmp_path / "tieline.db")
+
+
+def test_the_migrations_lead_to_the_schema(tmp_path: Path) -> None:
+    """What Alembic builds and what the code believes are the same tables, and HEAD is the newest revision."""
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    path = tmp_path / "tieline.db"
+    migrate.bring_up_to_date(path)
+    raw = sqlite.connect(str(path))
+    engine = create_engine("sqlite://", creator=lambda: raw, module=sqlite, poolclass=StaticPool)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection)
+        assert context.get_current_revision() == migrate.HEAD
+        assert compare_metadata(context, metadata) == []
+    engine.dispose()
+    raw.close()
