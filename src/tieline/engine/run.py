@@ -25,6 +25,7 @@ from tieline.engine.ports import Batch, Candidate, Wire
 from tieline.engine.records import (
     CaseRow,
     CaseState,
+    Effect,
     EffectKey,
     EffectState,
     EntityRow,
@@ -131,6 +132,27 @@ class Run:
     async def references(self, wanted: Sequence[tuple[str, str, str]]) -> dict[tuple[str, str, str], Reference]:
         """What canonical ids are called elsewhere. Not journaled."""
         return await self._worker.store.references(wanted)
+
+    async def canonical_id(self, connection: str, kind: str, external_id: str) -> str | None:
+        """Which canonical document a record there is; None for one we do not know. Not journaled."""
+        known = await self._worker.store.referenced(external_id, connection)
+        return next((r.canonical_id for r in known if r.kind == kind), None)
+
+    async def effects_of_deal(self, correlation_id: str) -> list[Effect]:
+        """Every revision of every effect of a deal, oldest first. Not journaled."""
+        return await self._worker.store.effects(correlation_id=correlation_id, limit=100_000)
+
+    async def open_cases(self, correlation_id: str) -> list[CaseRow]:
+        """The open cases of a deal, oldest first. Not journaled."""
+        return await self._worker.store.cases(states=[CaseState.OPEN], correlation_id=correlation_id)
+
+    async def events_of_deal(self, correlation_id: str) -> list[LoggedEvent]:
+        """Every event of a deal, in order. Not journaled."""
+        return await self._worker.store.events(correlation_id=correlation_id, limit=100_000)
+
+    async def pause(self, seconds: float) -> None:
+        """Let what comes in the next moments come together. Not durable: a run that starts anew does not wait again."""
+        await self._worker.clock.sleep(seconds)
 
     async def entity(self, kind: str, canonical_id: str, as_type: type[T]) -> T | None:
         """Canonical state as last recorded. Not journaled."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -49,10 +49,13 @@ class Worker:
         policy_of: PolicyOf,
         clock: Clock,
         resources: Any = None,
+        observe: Callable[[LoggedEvent], None] | None = None,
     ) -> None:
+        """`resources` is handed to the runs; `observe` is told of every event, in order, before runs see it."""
         self.store, self.clock, self.resources = store, clock, resources
         self.ledger = Ledger(store, connections, translator, clock, self._document_stands)
         self._processes, self._connections, self._policy_of = processes, connections, policy_of
+        self._observe = observe or (lambda _: None)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._ready: deque[RunRow] = deque()
         self._keys: dict[tuple[str, str], deque[RunRow]] = {}
@@ -169,6 +172,8 @@ class Worker:
         for row in rows:
             if row.state is not RunState.SUPERSEDED:
                 self._queue(row)
+        for event in events:
+            self._observe(event)
         for event in events:
             self._wake(event.topic, event)
         self._start_ready()

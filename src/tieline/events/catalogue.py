@@ -77,9 +77,7 @@ class DocumentStands(EventData, frozen=True, kw_only=True):
 
 
 class CustomerCreated(DocumentStands, frozen=True, kw_only=True):
-    """The customer stands in a system; `found` when it was there before."""
-
-    found: bool = False
+    """The customer stands in a system."""
 
 
 class OrderPosted(DocumentStands, frozen=True, kw_only=True):

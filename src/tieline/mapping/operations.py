@@ -8,11 +8,21 @@ from decimal import Context, Decimal, DecimalException, DivisionByZero, Inexact,
 from functools import cmp_to_key
 from typing import Any
 
-from tieline.mapping.values import MAX_DIGITS, MAX_TEXT, Unfit, as_date, as_datetime, kind_of, short, to_decimal, to_text
+from tieline.mapping.values import (
+    MAX_DIGITS,
+    MAX_TEXT,
+    Unfit,
+    as_date,
+    as_datetime,
+    kind_of,
+    short,
+    to_decimal,
+    to_text,
+)
 
 MAX_LIST = 100_000
 _TRAPS = [InvalidOperation, DivisionByZero, Overflow]
-# Sums and products are exact or refused; only a quotient may be inexact, and 50 digits lie beyond any rounding of money.
+# Sums and products are exact or refused; only a quotient may be inexact, and 50 digits lie beyond any rounding.
 EXACT = Context(prec=4 * MAX_DIGITS, Emax=10 * MAX_DIGITS, Emin=-10 * MAX_DIGITS, traps=[*_TRAPS, Inexact])
 QUOTIENT = Context(prec=50, Emax=10 * MAX_DIGITS, Emin=-10 * MAX_DIGITS, traps=list(_TRAPS))
 
@@ -45,7 +55,7 @@ def path(value: Any, names: tuple[str, ...]) -> Any:
 
 def number(value: Any) -> Decimal:
     if value.__class__ is Decimal and value.is_finite():
-        return value  # type: ignore[no-any-return]
+        return value
     if value is None:
         raise Unfit("a number is needed here and the field is blank")
     try:
@@ -145,7 +155,7 @@ def contained(a: Any, b: Any) -> bool:
 
 def _compare(a: Any, b: Any) -> int:
     left, right = _alike(clean(a), clean(b))
-    return (left > right) - (left < right)
+    return int(left > right) - int(left < right)
 
 
 def _alike(a: Any, b: Any) -> tuple[Any, Any]:

@@ -1,4 +1,4 @@
-"""What is wrong with a table, where it stands and what was probably meant; all problems of a file, never only the first."""
+"""What is wrong with a table, where, and what was probably meant: all problems of a file, never only the first."""
 
 from __future__ import annotations
 
@@ -57,9 +57,7 @@ class Problems:
 def nearest(word: str, known: Iterable[str], limit: int = 1) -> list[str]:
     """The known words most like `word`, best first; none when nothing is close."""
     candidates = sorted({str(k) for k in known})
-    found = process.extract(
-        word, candidates, scorer=fuzz.WRatio, processor=str.casefold, limit=limit, score_cutoff=60
-    )
+    found = process.extract(word, candidates, scorer=fuzz.WRatio, processor=str.casefold, limit=limit, score_cutoff=60)
     return [match for match, _, _ in found]
 
 

@@ -20,7 +20,7 @@ _JSON_KINDS = {"integer": "number", "number": "number", "boolean": "boolean", "n
 class Shape:
     """What a value may be. `kinds` holds words of: number text boolean date datetime blank list object any."""
 
-    __slots__ = ("choices", "kinds", "_items", "_objects", "_root")
+    __slots__ = ("_items", "_objects", "_root", "choices", "kinds")
 
     def __init__(self, kinds: Iterable[str], items: Iterable[Shape] = ()) -> None:
         self.kinds = frozenset(kinds)

@@ -1,4 +1,4 @@
-"""The signature of a function in formulas, written as `"text, number? -> number"`, and the registry functions are found in."""
+"""Functions of formulas: their signatures, written as `"text, number? -> number"`, and the registry."""
 
 from __future__ import annotations
 
@@ -8,7 +8,19 @@ from typing import Any
 
 import msgspec
 
-from tieline.mapping.shapes import ANYTHING, BLANK, BOOLEAN, DATE, DATETIME, NUMBER, TEXT, Shape, list_of, union
+from tieline.mapping.shapes import (
+    ANYTHING,
+    BLANK,
+    BOOLEAN,
+    DATE,
+    DATETIME,
+    NUMBER,
+    SCALARS,
+    TEXT,
+    Shape,
+    list_of,
+    union,
+)
 
 KINDS: dict[str, Shape] = {
     "number": NUMBER,
@@ -22,6 +34,8 @@ KINDS: dict[str, Shape] = {
     "numbers": list_of(NUMBER),
     "texts": list_of(TEXT),
     "object": Shape({"object"}),
+    "day": Shape({"date", "datetime", "text"}),
+    "scalar": Shape(SCALARS | {"blank"}),
 }
 
 
@@ -75,7 +89,8 @@ class Function(msgspec.Struct, frozen=True):
         if self.parameters is None or (given >= self.least and (self.most is None or given <= self.most)):
             return ""
         most = "or more" if self.most is None else f"to {self.most}" if self.most != self.least else ""
-        return f"{self.name}() takes {self.least}{f' {most}' if most else ''} arguments, {given} given: {self.signature}"
+        wanted = f"{self.least} {most}".strip()
+        return f"{self.name}() takes {wanted} argument{'' if wanted == '1' else 's'}, {given} given: {self.signature}"
 
 
 def function(name: str, call: Callable[..., Any], signature: str = "", *, doc: str = "") -> Function:
@@ -88,7 +103,9 @@ def function(name: str, call: Callable[..., Any], signature: str = "", *, doc: s
         return Function(name, call, _counted(call), ANYTHING, f"{name}(…)", doc)
     takes, _, gives = signature.partition("->")
     parameters = tuple(_parameter(word.strip()) for word in takes.split(",") if word.strip())
-    return Function(name, call, parameters, _shape(gives.strip() or "any"), f"{name}({takes.strip()}) → {gives.strip()}", doc)
+    return Function(
+        name, call, parameters, _shape(gives.strip() or "any"), f"{name}({takes.strip()}) → {gives.strip()}", doc
+    )
 
 
 def _parameter(word: str) -> Parameter:
@@ -110,9 +127,7 @@ def _counted(call: Callable[..., Any]) -> tuple[Parameter, ...] | None:
     except (TypeError, ValueError):
         return None
     positional = [p for p in found if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.VAR_POSITIONAL)]
-    return tuple(
-        Parameter(ANYTHING, p.name, p.default is not p.empty, p.kind is p.VAR_POSITIONAL) for p in positional
-    )
+    return tuple(Parameter(ANYTHING, p.name, p.default is not p.empty, p.kind is p.VAR_POSITIONAL) for p in positional)
 
 
 class Functions(Mapping[str, Function]):
@@ -121,7 +136,7 @@ class Functions(Mapping[str, Function]):
     def __init__(self, functions: Iterable[Function] = ()) -> None:
         self._by_name = {f.name: f for f in functions}
 
-    def with_(self, more: Mapping[str, Callable[..., Any]] | Iterable[Function]) -> Functions:
+    def with_(self, more: Mapping[str, Any] | Iterable[Function]) -> Functions:
         """These functions and more; a bare callable is declared without types."""
         if isinstance(more, Mapping):
             declared = [f if isinstance(f, Function) else function(name, f) for name, f in more.items()]

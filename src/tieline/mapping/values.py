@@ -1,4 +1,4 @@
-"""Conversions between what documents hold: exact, and with a sentence when a value does not fit. No binary float passes."""
+"""Conversions between what documents hold: exact, with a sentence when a value does not fit. No binary float passes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAX_TEXT = 100_000
 MAX_DIGITS = 100
 ROUNDING_MODES = {"half_up": ROUND_HALF_UP, "half_even": ROUND_HALF_EVEN, "down": ROUND_DOWN}
 WIDE = Context(prec=2 * MAX_DIGITS, Emax=10 * MAX_DIGITS, Emin=-10 * MAX_DIGITS)
-_DECIMAL = re.compile(r"[-+]?(\d{1,100}(\.\d{0,100})?|\.\d{1,100})([eE][-+]?\d{1,2})?")
+_DECIMAL = re.compile(r"[-+]?(\d{1,100}(\.\d{0,100})?|\.\d{1,100})([eE][-+]?\d{1,2})?", re.ASCII)
 _YES = {"true", "t", "yes", "y", "1"}
 _NO = {"false", "f", "no", "n", "0"}
 
@@ -38,7 +38,7 @@ def to_decimal(value: Any) -> Decimal:
     """An exact number from a number or a text such as `-12.30`; never from yes/no or a binary float."""
     kind = value.__class__
     if kind is Decimal:
-        number = value
+        number: Decimal = value
     elif kind is int:
         if value.bit_length() > 3 * MAX_DIGITS:
             raise Unfit(f"has more than {MAX_DIGITS} digits")
@@ -57,7 +57,7 @@ def to_decimal(value: Any) -> Decimal:
     # Outside these bounds written-out digits would fill the memory; no amount or quantity comes near.
     if number and not -MAX_DIGITS <= number.adjusted() <= MAX_DIGITS:
         raise Unfit(f"has more than {MAX_DIGITS} digits")
-    return number  # type: ignore[no-any-return]
+    return number
 
 
 def to_integer(value: Any) -> int:
@@ -87,7 +87,7 @@ def to_text(value: Any) -> str:
 
 def to_boolean(value: Any) -> bool:
     if value.__class__ is bool:
-        return value  # type: ignore[no-any-return]
+        return value
     word = to_text(value).strip().lower()
     if word in _YES or word in _NO:
         return word in _YES
@@ -164,13 +164,20 @@ def rounded(value: Any, places: int, mode: str) -> Decimal:
 
 
 def plain(value: Any) -> Any:
-    """What a document may hold: dates become ISO text, a moment ends in Z, everything else stays."""
+    """What a document may hold: dates become ISO text, a moment ends in Z, lists and objects are copied, no float."""
+    kind = value.__class__
+    if kind is str or kind is Decimal:
+        return value
+    if kind is dict:
+        return {key: plain(inner) for key, inner in value.items()}
+    if kind is list:
+        return [plain(inner) for inner in value]
     if isinstance(value, datetime):
         text = value.isoformat()
         return text.replace("+00:00", "Z") if text.endswith("+00:00") else text
     if isinstance(value, date):
         return value.isoformat()
-    if value.__class__ is float:
+    if kind is float:
         to_decimal(value)
     return value
 

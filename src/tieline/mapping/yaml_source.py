@@ -1,4 +1,4 @@
-"""Read YAML into nodes that remember where they stand. Plain data only: no tags, no anchors, no floats, no duplicate keys."""
+"""Read YAML into nodes that know their place. Plain data only: no tags, anchors, binary floats or duplicate keys."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 from tieline.mapping.problems import Mark, Problems, ProblemsFound, nearest_hint
 
 MAX_FILE_CHARACTERS = 20_000_000
-_NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d{1,3})?")
-_INTEGER = re.compile(r"[-+]?\d{1,1000}")
+MAX_BRACKETS = 500
+_NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d{1,3})?", re.ASCII)
+_TAGS = ("map", "seq", "str", "int", "float", "bool", "null", "timestamp", "merge", "value")
+_INTEGER = re.compile(r"[-+]?\d{1,1000}", re.ASCII)
 
 
 class Node(msgspec.Struct, frozen=True):
@@ -72,9 +74,13 @@ def read_yaml_file(path: Path) -> tuple[Node, Problems]:
 
 
 def read_yaml(text: str, file: str = "<text>") -> tuple[Node, Problems]:
-    """Read a text; the Problems already hold duplicate keys, anchors and tags. Raises ProblemsFound on a syntax error."""
+    """Read a text; the Problems already hold duplicate keys, anchors, tags. Raises ProblemsFound on a syntax error."""
     if len(text) > MAX_FILE_CHARACTERS:
         raise _failed(file, Mark(), f"the file is larger than {MAX_FILE_CHARACTERS:,} characters")
+    for number, line in enumerate(text.splitlines(), 1):
+        # The YAML reader recurses for each bracket; no table nests so deep.
+        if line.count("[") + line.count("{") > MAX_BRACKETS:
+            raise _failed(file, Mark(number), f"this line has more than {MAX_BRACKETS} brackets")
     try:
         root = YAML(typ="rt", pure=True).compose(text)
     except MarkedYAMLError as exc:
@@ -108,6 +114,9 @@ class _Converter:
             self.problems.add(mark, "anchors and aliases are not used in tables; write the value out")
             return Node(None, mark)
         self.seen.add(id(node))
+        tag = str(node.tag or "")
+        if tag and tag.removeprefix("tag:yaml.org,2002:") not in _TAGS:
+            self.problems.add(mark, f"tags like {tag.replace('tag:yaml.org,2002:', '!!')} are not used in tables")
         if isinstance(node, MappingNode):
             return Node(self.entries(node), mark)
         if isinstance(node, SequenceNode):
@@ -131,8 +140,6 @@ class _Converter:
     def scalar(self, node: ScalarNode, mark: Mark) -> Node:
         style, raw = str(node.style or ""), str(node.value)
         kind = str(node.tag or "").rsplit(":", 1)[-1]
-        if str(node.tag or "").startswith("!"):
-            self.problems.add(mark, f"tags like {node.tag} are not used in tables")
         return Node(raw if style else _resolve(kind, raw), mark, style, raw, self.indent(style, mark))
 
     def indent(self, style: str, mark: Mark) -> int:
@@ -192,13 +199,16 @@ class Fields:
         return node
 
     def text(self, key: str, default: str = "") -> str:
-        return self.scalar(key, str, "a text", default)
+        found: str = self.scalar(key, str, "a text", default)
+        return found
 
     def integer(self, key: str, default: int = 0) -> int:
-        return self.scalar(key, int, "a whole number", default)
+        found: int = self.scalar(key, int, "a whole number", default)
+        return found
 
     def flag(self, key: str, default: bool = False) -> bool:
-        return self.scalar(key, bool, "true or false", default)
+        found: bool = self.scalar(key, bool, "true or false", default)
+        return found
 
     def scalar(self, key: str, kind: type[Any], wanted: str, default: Any) -> Any:
         node = self.find(key)

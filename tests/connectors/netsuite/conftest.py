@@ -224,9 +224,7 @@ def settings(sandbox: tuple[Sandbox, str]) -> NetSuiteSettings:
 
 
 @pytest.fixture
-async def books(
-    sandbox: tuple[Sandbox, str], settings: NetSuiteSettings, mappings: MappingSet
-) -> AsyncIterator[Books]:
+async def books(sandbox: tuple[Sandbox, str], settings: NetSuiteSettings, mappings: MappingSet) -> AsyncIterator[Books]:
     connector = CONNECTOR.open("netsuite", settings)
     assert isinstance(connector, NetSuiteConnector)
     yield Books(sandbox[0], connector, mappings)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-
 from tests.connectors.netsuite.conftest import CREDIT_NOTE, CUSTOMER, INVOICE, ORDER, PAYMENT, Books, money
+
 from tieline.connectors.netsuite.errors import PeriodClosed
 from tieline.engine.ports import Absent, Applied, Wire
 from tieline.errors import OutcomeUnknown, RejectedByVendor, TransientError, VendorUnavailable
@@ -146,7 +146,7 @@ async def test_an_external_id_that_is_taken_by_another_record_is_refused_and_not
 
 
 async def test_a_second_customer_of_the_same_name_is_refused_in_an_account_without_numbering(books: Books) -> None:
-    """"Already exists" is about the name here, not about our key: asking again would go on for ever."""
+    """ "Already exists" is about the name here, not about our key: asking again would go on for ever."""
     books.sandbox.configure({"auto_numbering": False})
     await books.post_customer()
     outcome = await books.send("customer", CUSTOMER | {"id": "salesforce-001Zz"})
@@ -207,18 +207,6 @@ async def test_an_item_that_netsuite_does_not_have_is_refused_with_the_nearest_n
     assert str(outcome).startswith(sentence)
     assert "nearest: 'GTX Pro'" in str(outcome)
     assert books.standing("salesOrder") == []
-
-
-async def test_an_item_made_after_the_first_order_is_found(books: Books) -> None:
-    """The list is kept; a name that is missing has it read again before the document is refused."""
-    await books.post_customer()
-    await books.post("order", ORDER)
-    books.connector._references._lists.clear()
-    books.sandbox.seed("serviceSaleItem", [{"itemId": "Brand New"}])
-    call = books.call("order", ORDER)
-    call.wire["item"]["items"][0]["item"]["refName"] = "brand  new"
-    (outcome,) = await books.connector.send(books.operation("order"), [call])
-    assert isinstance(outcome, Applied)
 
 
 async def test_an_inactive_item_is_refused_as_such(books: Books) -> None:

@@ -194,12 +194,13 @@ async def test_a_notification_is_read_whole_and_the_session_left_out(salesforce:
         envelope("".join(notification(i) for i in range(101))),
         envelope("<Notification><Id>04l1</Id></Notification>"),
         envelope(notification(1, deal="")),
+        envelope(notification(1)).replace(b"09:30", b"soon"),
         envelope(notification(1)).replace(b"</notifications>", b""),
         b"<a>" + b" " * (4 * 1024 * 1024) + b"</a>",
     ],
     ids=[
         "entities", "external", "utf16", "bytes", "empty", "text", "html", "none", "too many", "no record", "no id",
-        "cut", "huge",
+        "no time", "cut", "huge",
     ],
 )  # fmt: skip
 async def test_what_cannot_be_read_is_an_invalid_message(salesforce: SalesforceConnector, body: bytes) -> None:

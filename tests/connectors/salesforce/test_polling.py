@@ -43,7 +43,7 @@ async def test_only_won_deals_are_told_with_their_stamps(salesforce: SalesforceC
     page = await salesforce.changes(STREAM, "")
 
     assert page.kind == "opportunity"
-    assert page.changed == [(won, stamp(1))]
+    assert page.changed == [(won, literal(stamp(1)))]
     assert not page.more
 
 
@@ -108,7 +108,7 @@ async def test_a_changed_deal_comes_again_with_its_new_stamp(served: Served, org
 
     page = await connector.changes(STREAM, cursor)
 
-    assert page.changed == [(deal, stamp(90))]
+    assert page.changed == [(deal, literal(stamp(90)))]
     await connector.close()
 
 
@@ -147,7 +147,7 @@ async def test_a_new_connection_begins_where_it_is_told(served: Served, org: San
 
 async def test_a_page_that_fails_moves_nothing(salesforce: SalesforceConnector, org: Sandbox) -> None:
     deals = won_at(org, 0)
-    org.faults.add(Fault(kind="drop_response", path="/query"))
+    org.faults.add(Fault(kind="drop_response", path="/query", times=2))  # a lost read is asked once more at once
 
     with pytest.raises(VendorUnavailable):
         await salesforce.changes(STREAM, "")
@@ -155,7 +155,7 @@ async def test_a_page_that_fails_moves_nothing(salesforce: SalesforceConnector, 
     assert (await sweep(salesforce, ""))[0] == deals
 
 
-@pytest.mark.parametrize("cursor", ["yesterday", "a|b", "a|b|c|d"])
+@pytest.mark.parametrize("cursor", ["yesterday", "a|b", "a|b|c|d", "a||", f"{stamp(1)}|x' OR|", f"{stamp(1)}||b"])
 def test_a_foreign_cursor_is_refused(cursor: str) -> None:
     with pytest.raises(ConfigurationError):
         Place.of(cursor, "")

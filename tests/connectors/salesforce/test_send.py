@@ -252,6 +252,15 @@ async def test_an_expired_session_is_renewed_once_and_the_write_stands(
     assert isinstance(outcomes[0], Applied)
 
 
+async def test_a_session_that_stays_refused_needs_a_person(salesforce: SalesforceConnector, org: Sandbox) -> None:
+    """One renewal is tried; more would lock the user out."""
+    deal = seed_deals(org, 1)[0]
+    org.faults.add(Fault(kind="expire_tokens", times=2))
+
+    with pytest.raises(AuthorizationFailed):
+        await salesforce.send(DEAL_STATUS, [status_call(deal)])
+
+
 async def test_wrong_credentials_are_a_persons_business_and_never_told(served: Served) -> None:
     connector = SalesforceConnector("salesforce", settings_for(served.url, client_secret="very-wrong-secret"))
 

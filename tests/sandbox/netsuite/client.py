@@ -26,9 +26,7 @@ PrivateKey = ec.EllipticCurvePrivateKey | RSAPrivateKey
 
 def public_pem(key: PrivateKey) -> str:
     public = key.public_key()
-    return public.public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    ).decode()
+    return public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
 
 
 def assertion(key: PrivateKey, url: str, *, kid: str = "cert-1", alg: str = "ES256", **changed: Any) -> str:
@@ -36,15 +34,13 @@ def assertion(key: PrivateKey, url: str, *, kid: str = "cert-1", alg: str = "ES2
     now = int(time.time())
     claims = {"iss": "client", "scope": "rest_webservices", "aud": url + TOKEN_PATH, "iat": now, "exp": now + 600}
     claims = {name: value for name, value in (claims | changed).items() if value is not None}
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     jwk = RSAKey.import_key(pem) if isinstance(key, RSAPrivateKey) else ECKey.import_key(pem)
     return jwt.encode({"alg": alg, "kid": kid, "typ": "JWT"}, claims, jwk, algorithms=[alg])
 
 
 def tba_header(method: str, url: str, *, nonce: str | None = None, at: int | None = None, **changed: str) -> str:
-    """An OAuth 1.0 header made from RFC 5849 alone. `changed` replaces consumer_key, consumer_secret, token… or realm."""
+    """An OAuth 1.0 header made from RFC 5849 alone. `changed` replaces consumer_secret, token, realm and so on."""
     known = {"consumer_key": "ck", "consumer_secret": "cs", "token": "tk", "token_secret": "ts", "realm": "TIELINE_SB1"}
     known |= changed
     oauth = {

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-
 from tests.sandbox.netsuite.client import Client, assertion, public_pem, tba_header
+
 from tieline_sandbox.netsuite import Sandbox
 
 CUSTOMERS = "/services/rest/record/v1/customer"
@@ -52,7 +52,7 @@ async def test_a_faulty_assertion_buys_nothing(
     client: Client, changed: dict[str, str], status: int, error: str
 ) -> None:
     """Wrong issuer, audience, certificate, scope or life: each has its OAuth error."""
-    answer = await client.ask_token(assertion(client.key, client.url, **changed))  # type: ignore[arg-type]
+    answer = await client.ask_token(assertion(client.key, client.url, **changed))
     assert (answer.status, answer.body) == (status, {"error": error})
 
 

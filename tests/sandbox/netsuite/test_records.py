@@ -6,7 +6,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-
 from tests.sandbox.netsuite.client import Client
 
 COMPANY = {"companyName": "Zeta", "subsidiary": {"refName": "US01"}}
@@ -97,7 +96,8 @@ async def test_a_blind_second_post_makes_a_second_record(client: Client) -> None
 
 
 @pytest.mark.parametrize(
-    ("mode", "status", "kept"), [("Error", 400, False), ("Warning", 204, False), ("Ignore", 204, False), (None, 204, False)]
+    ("mode", "status", "kept"),
+    [("Error", 400, False), ("Warning", 204, False), ("Ignore", 204, False), (None, 204, False)],
 )
 async def test_unknown_names_follow_the_validation_header(
     client: Client, mode: str | None, status: int, kept: bool
@@ -129,6 +129,17 @@ async def test_a_wrong_value_is_refused_with_its_path(client: Client, body: dict
     assert (refused.status, refused.code) == (400, "INVALID_CONTENT")
     assert refused.body["o:errorDetails"][0]["o:errorPath"] == path
     assert "You have entered an Invalid Field Value" in refused.detail
+
+
+async def test_wrong_values_may_be_dropped_on_request(client: Client) -> None:
+    """X-NetSuite-PropertyValueValidation: Warning drops the value and names it; the rest is saved."""
+    headers = {"X-NetSuite-PropertyValueValidation": "Warning"}
+    made = await client.record("POST", "customer", COMPANY | {"creditLimit": "12.50", "phone": "1"}, headers)
+    assert (made.status, "creditLimit" in made.headers["Warning"]) == (204, True)
+    shown = (await client.record("GET", f"customer/{made.id}")).body
+    assert ("creditLimit" in shown, shown["phone"]) == (False, "1")
+    odd = await client.record("POST", "customer", COMPANY, {"X-NetSuite-PropertyValueValidation": "Perhaps"})
+    assert odd.body["o:errorDetails"][0]["o:errorHeader"] == "X-NetSuite-PropertyValueValidation"
 
 
 async def test_custom_fields_can_be_limited_to_those_of_the_account(client: Client) -> None:
@@ -201,7 +212,7 @@ async def test_a_faulty_filter_points_at_q(client: Client) -> None:
 
 
 async def test_what_others_refer_to_cannot_be_deleted(client: Client) -> None:
-    """A customer with an invoice stays; once the invoice is gone the customer may go, and both are listed as deleted."""
+    """A customer with an invoice stays until the invoice is gone; both are then listed as deleted."""
     made = await client.record("POST", "invoice", invoice())
     refused = await client.record("DELETE", "customer/eid:acme")
     assert (refused.status, refused.detail.endswith("because it has dependent records.")) == (400, True)

@@ -45,7 +45,7 @@ async def test_a_record_lives_from_creation_to_the_recycle_bin(org: Client) -> N
 REFUSALS: list[tuple[str, dict[str, Any], str, str]] = [
     ("Account", {"Name": "A", "Colour": 1}, "INVALID_FIELD", "No such column 'Colour' on sobject of type Account"),
     ("Account", {}, "REQUIRED_FIELD_MISSING", "Required fields are missing: [Name]"),
-    ("Account", {"Name": "x" * 256}, "STRING_TOO_LONG", "(max length=255)"),
+    ("Account", {"Name": "x" * 256}, "STRING_TOO_LONG", "Account Name: data value too large: xxx"),
     (
         "Account",
         {"Name": 7},

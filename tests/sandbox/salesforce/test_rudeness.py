@@ -103,7 +103,11 @@ async def test_seeds_keep_what_they_are_given(org: Client) -> None:
     assert stored["Account"][0]["Id"] == "001A0000006Vm9rIAC"
     deal = org.sandbox.documents("Opportunity")["Opportunity"][0]
     assert (deal["Amount"], deal["IsWon"], deal["SystemModstamp"]) == (120, True, "2026-01-02T03:04:05.000+0000")
-    faulty: list[dict[str, list[dict[str, Any]]]] = [{"Acount": [{}]}, {"Account": [{"Nme": "x"}]}, {"Account": [{"Name": 5}]}]
+    faulty: list[dict[str, list[dict[str, Any]]]] = [
+        {"Acount": [{}]},
+        {"Account": [{"Nme": "x"}]},
+        {"Account": [{"Name": 5}]},
+    ]
     for wrong in faulty:
         async with org.http.post(f"{org.base}/_sandbox/seed", json=wrong) as response:
             assert response.status == 400

@@ -49,6 +49,7 @@ CASES: list[tuple[str, list[int]]] = [
     ("WHERE Account.ParentId = null AND Name = 'beta'", [1]),
     ("WHERE AccountId IN (SELECT Id FROM Account WHERE Name = 'Acme') AND Amount = 50", [3]),
     ("ORDER BY Amount DESC NULLS LAST, Id", [1, 0, 3, 2]),
+    ("WHERE Id > '' AND IsWon = true", [0, 2]),
     ("ORDER BY Amount", [2, 3, 0, 1]),
     ("ORDER BY Name DESC", [2, 3, 1, 0]),
     ("ORDER BY IsWon DESC, CloseDate DESC LIMIT 3", [2, 0, 3]),

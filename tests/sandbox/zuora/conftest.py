@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
-import pytest
+import pytest_asyncio
 
 from tieline_sandbox.kernel.app import decode_json, encode_json
 from tieline_sandbox.kernel.server import serving
@@ -60,11 +60,22 @@ class Zuora:
         await self.control("clock", {"days": days})
 
 
-@pytest.fixture
-async def zuora() -> AsyncIterator[Zuora]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def served() -> AsyncIterator[tuple[Sandbox, str]]:
+    """One server a module: stopping it takes longer than most tests."""
     sandbox = Sandbox(World(START, seed=7))
-    async with serving([sandbox]) as urls, aiohttp.ClientSession() as session:
-        zuora = Zuora(sandbox, urls["zuora"], session)
+    async with serving([sandbox]) as urls:
+        yield sandbox, urls["zuora"]
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def zuora(served: tuple[Sandbox, str]) -> AsyncIterator[Zuora]:
+    sandbox, base = served
+    sandbox.reset()
+    sandbox.faults.clear()
+    sandbox.world.set(START)
+    async with aiohttp.ClientSession() as session:
+        zuora = Zuora(sandbox, base, session)
         await zuora.sign_in()
         sandbox.seed("products", [PRODUCT])
         sandbox.seed("accounts", [account("A-1")])

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from tests.sandbox.zuora.conftest import Zuora, account, order
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SIGN_IN = {"code": 90000011, "message": "this resource is protected, please sign in first"}
 

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from tests.sandbox.zuora.conftest import Zuora, account
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 
 async def test_an_account_is_created_and_read_by_id_and_number(zuora: Zuora) -> None:
     """The number is the client's, custom fields stay, the country is given its name."""

@@ -10,8 +10,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 from aiohttp import web
 from tests.sandbox.zuora.conftest import Zuora, account, order
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 class Receiver:

@@ -13,9 +13,10 @@ import pytest
 from tests.sandbox.zuora.conftest import Zuora, account, calls, order, seats, setup
 
 CONTRACT = Path(__file__).parents[3] / "../shared/contracts/zuora/trimmed.openapi.json"
-pytestmark = pytest.mark.skipif(
-    not CONTRACT.exists(), reason="the published Zuora contract is not beside this checkout"
-)
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.skipif(not CONTRACT.exists(), reason="the published Zuora contract is not beside this checkout"),
+]
 
 
 @cache

@@ -5,7 +5,10 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from tests.sandbox.zuora.conftest import Zuora, order
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def _posted(zuora: Zuora) -> Any:

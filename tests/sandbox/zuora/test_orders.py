@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from tests.sandbox.zuora.conftest import Zuora, account, calls, order, seats, setup
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 
 async def test_an_order_creates_an_active_subscription_with_its_charges(zuora: Zuora) -> None:
     """Numbers, prices and dates of the order are those of the subscription."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 from tests.sandbox.zuora.conftest import Zuora, account, order
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def test_pages_follow_a_cursor_without_gap_or_repeat(zuora: Zuora) -> None:
     """Ten a page unless asked otherwise; the last page has no nextPage."""
-    zuora.sandbox.seed("accounts", [account(f"B-{n:02}") for n in range(24)])
+    zuora.sandbox.seed("accounts", [account(f"B-{n:03}") for n in range(124)])
     seen: list[str] = []
     cursor = ""
     while True:

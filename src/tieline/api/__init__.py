@@ -1,0 +1,1 @@
+"""HTTP edges of the hub: thin handlers over the use cases."""

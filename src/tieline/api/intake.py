@@ -1,0 +1,53 @@
+"""The intake endpoint: POST /intake/{connection}. 2xx only after the events are durable."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+from litestar import Litestar, Request, Response, get, post
+from litestar.datastructures import State
+
+from tieline.errors import ConfigurationError, InvalidMessage, TielineError
+
+MOST_BYTES = 2_000_000
+
+
+class Receives(Protocol):
+    """What the endpoint asks of the application."""
+
+    async def receive(
+        self, connection: str, headers: dict[str, str], body: bytes, query: dict[str, str]
+    ) -> tuple[int, str, bytes]: ...
+
+
+def intake_app(intake: Receives) -> Litestar:
+    """The ASGI application of the hub's intake."""
+
+    @post("/intake/{connection:str}", status_code=200)
+    async def receive(connection: str, request: Request[None, None, State]) -> Response[bytes]:
+        """Take a webhook of a connection."""
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        try:
+            status, media_type, answer = await intake.receive(
+                connection, headers, await request.body(), dict(request.query_params)
+            )
+        except InvalidMessage as error:
+            return _problem(400, "The message was refused", str(error))
+        except ConfigurationError as error:
+            return _problem(404, "There is no such connection", str(error))
+        except TielineError as error:
+            return _problem(503, "The message was not taken", str(error))
+        return Response(answer, status_code=status, media_type=media_type)
+
+    @get("/health")
+    async def health() -> dict[str, str]:
+        """Whether the hub answers."""
+        return {"status": "ok"}
+
+    return Litestar([receive, health], openapi_config=None, request_max_body_size=MOST_BYTES)
+
+
+def _problem(status: int, title: str, detail: str) -> Response[bytes]:
+    body = msgspec.json.encode({"type": "about:blank", "title": title, "status": status, "detail": detail})
+    return Response(body, status_code=status, media_type="application/problem+json")

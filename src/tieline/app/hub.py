@@ -1,0 +1,77 @@
+"""The hub: the worker, the HTTP intake and the pollers in one process, for one project."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+
+import structlog
+import uvicorn
+
+from tieline.api.intake import intake_app
+from tieline.app.intake import Intake, poll_forever
+from tieline.app.project import Project
+from tieline.app.wiring import only_worker, open_store, working
+from tieline.engine.lanes import cancel
+from tieline.engine.worker import Worker
+from tieline.errors import ConfigurationError
+
+_log = structlog.get_logger("tieline.hub")
+
+
+@asynccontextmanager
+async def running(project: Project, port: int | None = None) -> AsyncIterator[tuple[Worker, str]]:
+    """Run the hub until the block ends; yields the worker and the base URL of its intake.
+
+    Raises ConfigurationError for a port in use, a database that cannot be used or another hub on it.
+    """
+    hub = project.settings.hub
+    listening = _listen(hub.host, hub.port if port is None else port)
+    with only_worker(project.settings.database):
+        store = open_store(project)
+        try:
+            async with working(project, store) as worker:
+                intake = Intake(worker)
+                server = _Server(
+                    uvicorn.Config(intake_app(intake), log_level="warning", access_log=False, lifespan="off")
+                )
+                tasks = [asyncio.create_task(server.serve([listening]))]
+                tasks += [
+                    asyncio.create_task(poll_forever(worker, connection.name, stream, connection.poll_s))
+                    for connection in project.settings.connections.values()
+                    for stream in worker.connection(connection.name).connector.manifest.streams
+                    if connection.poll_s > 0
+                ]
+                try:
+                    yield worker, f"http://{hub.host}:{listening.getsockname()[1]}"
+                finally:
+                    server.should_exit = True
+                    for task in tasks[1:]:
+                        await cancel(task)
+                    with suppress(asyncio.CancelledError):
+                        await tasks[0]
+        finally:
+            await store.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host, port))
+    except OSError as error:
+        sock.close()
+        raise ConfigurationError(
+            f"port {port} on {host} cannot be used ({error.strerror}); stop what holds it, or set another `port` in [hub]"
+        ) from error
+    return sock
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to whoever runs the loop."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield

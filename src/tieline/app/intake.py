@@ -1,0 +1,95 @@
+"""Intake: what vendors send and what polling finds becomes durable events. Acknowledge only what is durable."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+import structlog
+
+from tieline.engine.lanes import Priority
+from tieline.engine.ports import Appended, Notice
+from tieline.engine.records import Cursor
+from tieline.engine.worker import Worker
+from tieline.errors import InvalidMessage, PermanentError, TielineError
+from tieline.events import Event, VendorNotified, make_event
+
+_log = structlog.get_logger("tieline.intake")
+
+
+class Intake:
+    """Webhooks of every connection."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self.accepted = self.duplicates = self.refused = 0
+
+    async def receive(
+        self, connection: str, headers: Mapping[str, str], body: bytes, query: Mapping[str, str]
+    ) -> tuple[int, str, bytes]:
+        """Verify, append, then answer what the vendor wants to hear.
+
+        Raises InvalidMessage for what is unreadable or unsigned, ConfigurationError for an unknown connection.
+        """
+        connector = self._worker.connection(connection).connector
+        try:
+            notices = await connector.notices(headers, body, query)
+        except InvalidMessage as error:
+            self.refused += 1
+            _log.warning("message refused", connection=connection, reason=str(error))
+            raise
+        results = await self._worker.append([self._event(connection, notice) for notice in notices])
+        self.accepted += sum(r.outcome is Appended.NEW for r in results)
+        self.duplicates += sum(r.outcome is not Appended.NEW for r in results)
+        return connector.acknowledgement()
+
+    def _event(self, connection: str, notice: Notice) -> Event:
+        data = VendorNotified(
+            connection=connection,
+            kind=notice.kind,
+            native_id=notice.native_id,
+            action=notice.action,
+            stamp=notice.stamp,
+            raw=notice.raw,
+        )
+        return make_event(data, source=connection, id=notice.id, time=self._worker.clock.now())
+
+
+async def poll_forever(worker: Worker, connection: str, stream: str, every_s: float) -> None:
+    """Sweep a stream for what webhooks missed; a system that cannot be asked is asked again later."""
+    while True:
+        try:
+            found = await poll_once(worker, connection, stream)
+            if found:
+                _log.info("sweep found what no webhook told", connection=connection, stream=stream, records=found)
+        except TielineError as error:
+            level = _log.error if isinstance(error, PermanentError) else _log.warning
+            level("sweep failed", connection=connection, stream=stream, reason=str(error))
+        await asyncio.sleep(every_s)
+
+
+async def poll_once(worker: Worker, connection: str, stream: str) -> int:
+    """Read a stream up to its end; events and cursor are committed page by page. Returns how many were news."""
+    link, name = worker.connection(connection), f"poll/{connection}/{stream}"
+    known = await worker.store.cursor(name)
+    at, news = known.value if known else "", 0
+    while True:
+        cursor = at
+        page = await link.read(
+            f"poll {stream}", lambda cursor=cursor: link.connector.changes(stream, cursor), Priority.BACKGROUND
+        )
+        events = [
+            make_event(
+                VendorNotified(connection=connection, kind=page.kind, native_id=native_id, stamp=stamp),
+                source=connection,
+                id=f"poll/{page.kind}/{native_id}@{stamp}",
+                time=worker.clock.now(),
+            )
+            for native_id, stamp in page.changed
+        ]
+        at = page.cursor
+        moved = Cursor(name=name, value=at, updated_at=worker.clock.now())
+        results = await worker.append(events, cursors=[moved] if at != (known.value if known else "") else [])
+        news += sum(r.outcome is Appended.NEW for r in results)
+        if not page.more:
+            return news

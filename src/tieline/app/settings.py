@@ -1,0 +1,190 @@
+"""Settings: one frozen tree from tieline.toml and the environment. Nothing else reads `os.environ`.
+
+Secrets are references: "env:NAME" or "file:path"; they are resolved here and kept out of every repr and error.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tieline.errors import ConfigurationError
+
+FILE_NAME = "tieline.toml"
+SECRET_SCHEMES = ("env:", "file:")
+_SECRET_WORDS = ("secret", "password", "private_key", "token")
+
+
+class HubSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The hub's own port (loopback by default), and how often connections are polled for what webhooks missed."""
+
+    host: str = "127.0.0.1"
+    port: int = 8800
+    poll_s: float = 30.0
+
+
+class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """One connection: the connector that speaks to it and the connector's own settings (secrets resolved)."""
+
+    name: str
+    connector: str
+    options: dict[str, Any]
+    poll_s: float
+
+    def __repr__(self) -> str:
+        return f"ConnectionSettings(name={self.name!r}, connector={self.connector!r})"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a project says in tieline.toml, for one environment."""
+
+    name: str
+    environment: str
+    root: Path
+    database: Path
+    processes: tuple[str, ...]
+    hub: HubSettings
+    connections: dict[str, ConnectionSettings]
+
+
+SHIPPED_PROCESSES = (
+    "tieline.processes.intake",
+    "tieline.processes.quote_to_cash",
+    "tieline.processes.posting",
+    "tieline.processes.deal_status",
+)
+
+
+def find_project(start: Path) -> Path:
+    """The folder with tieline.toml: this one or the nearest above. Raises ConfigurationError saying what to do."""
+    for folder in (start, *start.parents):
+        if (folder / FILE_NAME).is_file():
+            return folder
+    raise ConfigurationError(
+        f"no {FILE_NAME} in {start} or above; make a project with `tieline init`, or name one with --project"
+    )
+
+
+def load_settings(root: Path, environment: str = "", environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings of a project. Raises ConfigurationError with the file, the line where known, and the remedy."""
+    path = root / FILE_NAME
+    text = _read(path)
+    try:
+        tree = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{path}: {error}") from error
+    reader = _Reader(path, text, os.environ if environ is None else environ)
+    if environment:
+        tree = _overlay(tree, reader.section(tree, "environments", dict).get(environment), environment, path)
+    reader.only(tree, ("project", "hub", "connections", "environments"), "")
+    project = reader.section(tree, "project", dict)
+    reader.only(project, ("name", "database", "processes"), "project.")
+    hub = reader.section(tree, "hub", dict)
+    reader.only(hub, HubSettings.__struct_fields__, "hub.")
+    hub_settings = reader.convert(hub, HubSettings, "hub")
+    return Settings(
+        name=str(project.get("name") or root.name),
+        environment=environment,
+        root=root,
+        database=root / str(project.get("database", "tieline.db")),
+        processes=tuple(project.get("processes", SHIPPED_PROCESSES)),
+        hub=hub_settings,
+        connections={
+            name: reader.connection(name, options, hub_settings.poll_s)
+            for name, options in reader.section(tree, "connections", dict).items()
+        },
+    )
+
+
+class _Reader:
+    """Reads sections and remembers where, so that errors name the line."""
+
+    def __init__(self, path: Path, text: str, environ: Mapping[str, str]) -> None:
+        self._path, self._lines, self._environ = path, text.splitlines(), environ
+
+    def section(self, tree: dict[str, Any], name: str, kind: type) -> dict[str, Any]:
+        found = tree.get(name, {})
+        if not isinstance(found, kind):
+            raise ConfigurationError(f"{self._where(name)}: [{name}] must be a section")
+        return found
+
+    def only(self, tree: dict[str, Any], known: tuple[str, ...], prefix: str) -> None:
+        for key in tree:
+            if key not in known:
+                near = get_close_matches(key, known, 1)
+                hint = f"; did you mean '{near[0]}'?" if near else f"; known: {', '.join(known)}"
+                raise ConfigurationError(f"{self._where(key)}: unknown setting '{prefix}{key}'{hint}")
+
+    def convert(self, tree: dict[str, Any], kind: type[HubSettings], name: str) -> HubSettings:
+        try:
+            return msgspec.convert(tree, kind)
+        except msgspec.ValidationError as error:
+            raise ConfigurationError(f"{self._where(name)}: [{name}] {error}") from error
+
+    def connection(self, name: str, options: Any, poll_s: float) -> ConnectionSettings:
+        if not isinstance(options, dict) or not options.get("connector"):
+            raise ConfigurationError(f'{self._where(name)}: [connections.{name}] needs a line `connector = "…"`')
+        resolved = {key: self._secret(f"connections.{name}.{key}", key, value) for key, value in options.items()}
+        connector, own_poll_s = str(resolved.pop("connector")), float(resolved.pop("poll_s", poll_s))
+        return ConnectionSettings(name=name, connector=connector, options=resolved, poll_s=own_poll_s)
+
+    def _secret(self, place: str, key: str, value: Any) -> Any:
+        if isinstance(value, str) and value.startswith("env:"):
+            variable = value.removeprefix("env:")
+            if variable not in self._environ:
+                raise ConfigurationError(
+                    f"{self._where(key)}: {place} refers to ${variable}, which is not set in the environment"
+                )
+            return self._environ[variable]
+        if isinstance(value, str) and value.startswith("file:"):
+            path = self._path.parent / value.removeprefix("file:")
+            try:
+                return path.read_text(encoding="utf-8").strip()
+            except OSError as error:
+                raise ConfigurationError(f"{self._where(key)}: {place} refers to {path}: {error.strerror}") from error
+        if (
+            isinstance(value, str)
+            and value
+            and any(word in key for word in _SECRET_WORDS)
+            and not key.endswith(("_url", "_id"))
+        ):
+            raise ConfigurationError(
+                f"{self._where(key)}: {place} is a secret and must not stand in the file; "
+                f'write "env:NAME" or "file:path" and put it there'
+            )
+        return value
+
+    def _where(self, key: str) -> str:
+        for number, line in enumerate(self._lines, start=1):
+            bare = line.strip().lstrip("[").rstrip("]")
+            if bare.split("=")[0].strip().split(".")[-1] == key:
+                return f"{self._path}:{number}"
+        return str(self._path)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {error.strerror}") from error
+
+
+def _overlay(tree: dict[str, Any], changes: Any, environment: str, path: Path) -> dict[str, Any]:
+    if not isinstance(changes, dict):
+        known = ", ".join(tree.get("environments", {})) or "none"
+        raise ConfigurationError(f"{path}: there is no [environments.{environment}]; known: {known}")
+    return _merged(tree, changes)
+
+
+def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    result = dict(base)
+    for key, value in over.items():
+        held = result.get(key)
+        result[key] = _merged(held, value) if isinstance(held, dict) and isinstance(value, dict) else value
+    return result

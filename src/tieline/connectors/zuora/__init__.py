@@ -1,0 +1,35 @@
+"""Zuora Billing: accounts, subscription orders and their cancellation; invoices, credit memos, payments read back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tieline.connectors.sdk import ConnectorType
+from tieline.connectors.zuora import functions, wire
+from tieline.connectors.zuora.connector import MANIFEST, ZuoraConnector
+from tieline.connectors.zuora.settings import ZuoraSettings
+
+CONNECTOR = ConnectorType(
+    vendor="zuora",
+    settings=ZuoraSettings,
+    open=ZuoraConnector,
+    manifest=MANIFEST,
+    mappings=Path(__file__).parent / "mappings",
+    functions={
+        "contract_line": functions.contract_line,
+        "native_id": functions.native_id,
+        "subscription_status": functions.subscription_status,
+        "usage_tiers": functions.usage_tiers,
+    },
+    schemas={
+        "zuora.account": wire.AccountBody,
+        "zuora.order": wire.OrderBody,
+        "zuora.invoice": wire.FetchedInvoice,
+        "zuora.credit_memo": wire.FetchedMemo,
+        "zuora.payment": wire.FetchedPayment,
+        "zuora.subscription": wire.FetchedSubscription,
+        "subscription_order.cancel": wire.Cancellation,
+    },
+)
+
+__all__ = ["CONNECTOR", "ZuoraConnector", "ZuoraSettings"]

@@ -1,0 +1,169 @@
+"""Reading documents whole: every item of an invoice, and what a payment or credit memo settles now.
+
+Object query answers many ids in one call, but cuts expanded lists off at the page size; what may have been cut is
+read again from the document's own path, so a document is complete or an error, never short.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from tieline.connectors.zuora.client import ZUORA_ID, ZuoraClient
+from tieline.connectors.zuora.wire import Body
+from tieline.errors import VendorUnavailable
+
+LATEST = "islatestversion.EQ:true"
+V1_PAGE = 40
+
+
+class Spec(NamedTuple):
+    """Where a kind of document is found: `number` is the field people know it by."""
+
+    path: str
+    number: str
+    expand: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+
+
+SPECS = {
+    "invoice": Spec("invoices", "invoiceNumber", ("account", "invoiceitems")),
+    "credit_memo": Spec("credit-memos", "memoNumber", ("account", "creditmemoitems", "creditmemoapplications")),
+    "payment": Spec("payments", "paymentNumber", ("account", "paymentapplications")),
+    "subscription": Spec("subscriptions", "name", ("account", "order"), (LATEST,)),
+    "account": Spec("accounts", "accountNumber", ("billto", "soldto")),
+}
+
+
+async def fetch(client: ZuoraClient, kind: str, ids: Sequence[str]) -> list[Body | None]:
+    """Documents by Zuora id or by number, in the order asked; None for one that is not there."""
+    spec = SPECS[kind]
+    by_id = [i for i in ids if ZUORA_ID.fullmatch(i)]
+    by_number = [i for i in ids if not ZUORA_ID.fullmatch(i)]
+    found = await client.listed(spec.path, "id", by_id, expand=spec.expand)
+    if kind == "subscription":
+        by_number += [str(s["name"]) for s in found if s.get("isLatestVersion") is False]
+    found += await client.listed(spec.path, spec.number.lower(), by_number, expand=spec.expand, only=spec.only)
+    await _complete(client, kind, found)
+    keyed = {str(d[name]).casefold(): d for d in found for name in ("id", spec.number) if d.get(name)}
+    if kind == "subscription":
+        # An older version's id leads to the version in force.
+        current = {str(s["name"]): s for s in found if s.get("isLatestVersion") is not False}
+        keyed |= {str(s["id"]): current.get(str(s["name"]), s) for s in found}
+    # Object query ignores case; a number that differs from what was asked only in case is another document.
+    exact = {str(d[name]): d for d in found for name in ("id", spec.number) if d.get(name)}
+    return [exact.get(i, keyed.get(i.casefold())) if kind != "subscription" else keyed.get(i.casefold()) for i in ids]
+
+
+async def rate_plans(client: ZuoraClient) -> list[Body]:
+    """Every product rate plan with its product and charges (`productRatePlanCharges`)."""
+    expand = ("product", "productrateplancharges")
+    plans = [plan async for plan in client.all("product-rate-plans", expand=expand)]
+
+    async def charges(plan: Body) -> None:
+        listed = plan.setdefault("productRatePlanCharges", [])
+        if len(listed) >= client.settings.page_size:
+            filters = [f"productrateplanid.EQ:{plan['id']}"]
+            plan["productRatePlanCharges"] = [c async for c in client.all("product-rate-plan-charges", filters)]
+
+    await client.each(charges, plans)
+    return plans
+
+
+async def _complete(client: ZuoraClient, kind: str, found: list[Body]) -> None:
+    for document in found:
+        if document.get("account") is None and kind != "account":
+            raise VendorUnavailable(f"Zuora did not show the account of {kind} {document.get('id')}")
+    if kind == "invoice":
+        await client.each(lambda invoice: _items(client, invoice), found)
+    elif kind == "credit_memo":
+        await client.each(lambda memo: _memo_items(client, memo), found)
+        await _settled(client, found, "credit-memos", "creditMemoApplications", "amount")
+    elif kind == "payment":
+        await _settled(client, found, "payments", "paymentApplications", "applyAmount")
+
+
+async def _items(client: ZuoraClient, invoice: Body) -> None:
+    if len(invoice.setdefault("invoiceItems", [])) < client.settings.page_size:
+        return
+    # The /v1 list of items does not name the charge; ZOQL does.
+    statement = f"select {', '.join(_ITEM_FIELDS)} from InvoiceItem where InvoiceId = '{invoice['id']}'"
+    rows = await client.zoql(statement)
+    invoice["invoiceItems"] = [
+        {_ITEM_FIELDS[name]: value for name, value in row.items() if name in _ITEM_FIELDS} for row in rows
+    ]
+
+
+_ITEM_FIELDS = {
+    "Id": "id",
+    "ChargeNumber": "chargeNumber",
+    "ChargeName": "chargeName",
+    "SKU": "sKU",
+    "Quantity": "quantity",
+    "UnitPrice": "unitPrice",
+    "UOM": "uOM",
+    "ChargeAmount": "chargeAmount",
+    "TaxAmount": "taxAmount",
+    "ServiceStartDate": "serviceStartDate",
+    "ServiceEndDate": "serviceEndDate",
+    "SubscriptionId": "subscriptionId",
+    "SubscriptionNumber": "subscriptionNumber",
+}
+
+
+async def _memo_items(client: ZuoraClient, memo: Body) -> None:
+    shown = memo.setdefault("creditMemoItems", [])
+    if len(shown) < client.settings.page_size:
+        return
+    path = f"/v1/credit-memos/{memo['id']}/items?pageSize={V1_PAGE}"
+    listed = await client.paged(path, "items", f"items of credit memo {memo['memoNumber']}")
+    # /v1 does not name the charge; the expanded items do, as far as they reach.
+    known = {item["id"]: item for item in shown}
+    memo["creditMemoItems"] = [{**item, **known.get(item["id"], {})} for item in listed]
+
+
+async def _settled(client: ZuoraClient, found: list[Body], path: str, applications: str, amount: str) -> None:
+    """Give each document its `parts`, with the numbers of the invoices they settle."""
+    await client.each(lambda document: _parts(client, document, path, applications, amount), found)
+    parts = [part for document in found for part in document["parts"]]
+    ids = [str(p["invoiceId"]) for p in parts if p.get("invoiceId")]
+    ids += [str(d["invoiceId"]) for d in found if d.get("invoiceId")]
+    numbers = await _invoice_numbers(client, ids)
+    for holder in [*parts, *found]:
+        if holder.get("invoiceId"):
+            holder["invoiceNumber"] = numbers[str(holder["invoiceId"])]
+
+
+async def _parts(client: ZuoraClient, document: Body, path: str, applications: str, amount: str) -> None:
+    """What is applied now. Applications are a record of what was done, so they are believed only when they add up
+    to the applied amount and name each invoice once; otherwise the parts themselves are read."""
+    shown = document.pop(applications, None) or []
+    applied = document.get("appliedAmount") or Decimal(0)
+    targets = [a.get("invoiceId") or a.get("debitMemoId") for a in shown]
+    total = sum((_number(a.get(amount)) for a in shown), Decimal(0))
+    short = len(shown) < client.settings.page_size
+    if short and total == applied and len(set(targets)) == len(targets) and all(targets):
+        document["parts"] = [_part(a, amount) for a in shown]
+        return
+    own = f"/v1/{path}/{document['id']}/parts?pageSize={V1_PAGE}"
+    listed = await client.paged(own, "parts", f"parts of {path} {document['id']}")
+    document["parts"] = [_part(p, "amount") for p in listed if p.get("invoiceId") or p.get("debitMemoId")]
+
+
+def _part(shown: Body, amount: str) -> Body:
+    kept = {name: shown[name] for name in ("id", "invoiceId", "debitMemoId") if shown.get(name)}
+    return {**kept, "amount": _number(shown.get(amount))}
+
+
+def _number(value: Any) -> Decimal:
+    return Decimal(str(value)) if value is not None else Decimal(0)
+
+
+async def _invoice_numbers(client: ZuoraClient, ids: Sequence[str]) -> dict[str, str]:
+    listed = await client.listed("invoices", "id", ids, fields=("id", "invoicenumber"))
+    numbers = {str(i["id"]): str(i["invoiceNumber"]) for i in listed}
+    if missing := sorted(set(ids) - set(numbers)):
+        # Search may lag behind what was just posted: an application without its invoice would be lost money.
+        raise VendorUnavailable(f"Zuora does not show invoice {missing[0]} yet", retry_after_s=2.0)
+    return numbers

@@ -1,0 +1,144 @@
+"""What the project gives its processes: mapping tables, policies, and the reference lists of the connected systems."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from rapidfuzz import process as fuzzy
+
+from tieline.engine.effects import Connection
+from tieline.engine.ports import Wire
+from tieline.errors import ConfigurationError
+from tieline.events import LoggedEvent, ValueMapCorrected, decode_event, event_name
+from tieline.mapping import MappingSet, ValueMap
+from tieline.policy import Approvals, Routes, RuleSet
+
+FRESH_S = 60.0
+
+
+class Facts:
+    """What validation rules may ask about the world; filled from reference lists before rules are judged."""
+
+    def __init__(self) -> None:
+        self.items: frozenset[str] = frozenset()
+        self.rate_plans: frozenset[str] = frozenset()
+        self.currencies: frozenset[str] = frozenset()
+        self.terms: frozenset[str] = frozenset()
+        self.subsidiaries: frozenset[str] = frozenset()
+        self.value_map: Callable[[str], ValueMap] = _no_value_map
+
+    def functions(self) -> dict[str, Callable[..., Any]]:
+        """By the names that rules use."""
+        return {
+            "has_item": self.has_item,
+            "has_rate_plan": self.has_rate_plan,
+            "nearest_product": self.nearest_product,
+            "known_legal_entity": self.known_legal_entity,
+            "nearest_legal_entity": self.nearest_legal_entity,
+            "has_nexus": self.has_nexus,
+            "currency_in_erp": self.currency_in_erp,
+            "known_payment_terms": self.known_payment_terms,
+        }
+
+    def has_item(self, product: str) -> bool:
+        """Whether the ERP has the item that the product map names."""
+        return self._cell("products", product, "netsuite_item") in self.items
+
+    def has_rate_plan(self, product: str) -> bool:
+        """Whether billing has the rate plan that the product map names."""
+        return self._cell("products", product, "zuora_rate_plan") in self.rate_plans
+
+    def nearest_product(self, product: str) -> str:
+        """The product code most like this one; "none" where nothing is like it."""
+        return _nearest(product, self.value_map("products").entries)
+
+    def known_legal_entity(self, code: str) -> bool:
+        """Whether we have this company, and the ERP its subsidiary."""
+        return self._cell("legal_entities", code, "netsuite_subsidiary") in self.subsidiaries
+
+    def nearest_legal_entity(self, code: str) -> str:
+        """The legal entity most like this code."""
+        return _nearest(code, self.value_map("legal_entities").entries)
+
+    def has_nexus(self, code: str, country: str) -> bool:
+        """Whether the legal entity is registered to sell in the country (`*`: anywhere)."""
+        registered = str(self._cell("legal_entities", code, "nexus") or "").replace(" ", "").split(",")
+        return "*" in registered or country in registered
+
+    def currency_in_erp(self, currency: str) -> bool:
+        """Whether the ERP has the currency active."""
+        return currency in self.currencies
+
+    def known_payment_terms(self, terms: str) -> bool:
+        """Whether the terms are mapped and known to the ERP."""
+        return self._cell("payment_terms", terms, "netsuite") in self.terms
+
+    def _cell(self, value_map: str, key: str, column: str) -> Any:
+        row = self.value_map(value_map).entries.get(key)
+        return row.get(column) if isinstance(row, dict) else None
+
+
+class Resources:
+    """Rules and lists, as they stand now. Corrections of value maps take effect in the order of the log."""
+
+    def __init__(
+        self,
+        mappings: MappingSet,
+        validation: RuleSet,
+        approvals: Approvals,
+        routes: Routes,
+        facts: Facts,
+        connections: dict[str, Connection],
+    ) -> None:
+        self.mappings, self.validation, self.approvals, self.routes = mappings, validation, approvals, routes
+        self.facts, self._connections = facts, connections
+        self._lists: dict[tuple[str, str], tuple[float, list[Wire]]] = {}
+        facts.value_map = self.value_map
+
+    def value_map(self, name: str) -> ValueMap:
+        """A value map with the corrections made so far."""
+        return self.mappings.value_map(name)
+
+    def vendor(self, connection: str) -> str:
+        """Which vendor's tables a connection speaks."""
+        if connection not in self._connections:
+            raise ConfigurationError(f"there is no connection {connection!r} in tieline.toml")
+        return self._connections[connection].connector.manifest.vendor
+
+    def to_canonical(self, connection: str, wire_kind: str, kind: str, wire: Wire) -> Wire:
+        """A vendor's record as a canonical document (builtins). Raises TranslationError."""
+        mapping = self.mappings.mapping(f"{self.vendor(connection)}.{wire_kind} -> {kind}")
+        return mapping.run(wire, connection=connection)
+
+    async def list_of(self, connection: str, kind: str, *, fresh: bool = False) -> list[Wire]:
+        """A reference list of a system, at most a minute old; `fresh` asks now."""
+        read_at, known = self._lists.get((connection, kind), (0.0, []))
+        if fresh or time.monotonic() - read_at > FRESH_S or not read_at:
+            link = self._connections[connection]
+            known = await link.read(f"list {kind}", lambda: link.connector.catalogue(kind))
+            self._lists[connection, kind] = (time.monotonic(), known)
+        return known
+
+    def observe(self, event: LoggedEvent) -> None:
+        """Told of every event in order: a corrected value map counts from here on."""
+        if event_name(event.type) == ValueMapCorrected.__name__:
+            data = decode_event(event)
+            if isinstance(data, ValueMapCorrected):
+                self.correct(data)
+
+    def correct(self, correction: ValueMapCorrected) -> None:
+        """Add or replace one entry of a value map."""
+        value_map = self.mappings.value_map(correction.value_map)
+        value: Any = correction.value if value_map.columns else next(iter(correction.value.values()))
+        self.mappings = self.mappings.with_value_map(value_map.with_entry(correction.key, value))
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    found = fuzzy.extractOne(word, [k for k in known if k != word], score_cutoff=60)
+    return str(found[0]) if found else "none"
+
+
+def _no_value_map(name: str) -> ValueMap:
+    raise ConfigurationError(f"value map {name!r} is not loaded")

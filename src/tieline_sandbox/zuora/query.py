@@ -1,0 +1,408 @@
+"""`/object-query` and ZOQL. Both read the same tables; both may be made to lag behind, as searches do."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import msgspec
+
+from tieline_sandbox.kernel.app import encode_json
+from tieline_sandbox.zuora.catalog import pascal
+from tieline_sandbox.zuora.dates import stamp
+from tieline_sandbox.zuora.errors import Category, Refusal, Resource, not_found
+from tieline_sandbox.zuora.model import Tenant
+from tieline_sandbox.zuora.store import Record, Table
+
+PAGE_SIZE, PAGE_SIZE_MAX, ZOQL_BATCH = 10, 99, 2000
+KINDS = {
+    "accounts", "orders", "subscriptions", "invoices", "credit-memos", "payments", "refunds", "products",
+    "product-rate-plans", "product-rate-plan-charges", "usages", "invoice-items", "credit-memo-items",
+    "rate-plans", "rate-plan-charges",
+}  # fmt: skip
+_FILTER = re.compile(r"^(\w+)\.(EQ|NE|LT|LE|GT|GE|SW|IN):(.*)$", re.DOTALL)
+Parameters = list[tuple[str, str]]
+
+
+def bad(message: str) -> Refusal:
+    return Refusal(Resource.UNKNOWN, Category.INVALID_PARAMETER, message, 400)
+
+
+def hidden_after(t: Tenant, seconds: float) -> str:
+    """Records created later than this are not found yet (the `slow_object_query` fault)."""
+    return stamp(t.world.now() - timedelta(seconds=seconds))
+
+
+def one(t: Tenant, kind: str, key: str, parameters: Parameters, horizon: str | None) -> Record:
+    """GET /object-query/{kind}/{key}. Raises Refusal with status 404."""
+    record = t.tables[kind].find(key)
+    if record is None or (horizon is not None and record["createdDate"] >= horizon):
+        refusal = not_found(key)
+        refusal.status = 404
+        raise refusal
+    return _shown(t, kind, record, parameters, PAGE_SIZE_MAX)
+
+
+def many(t: Tenant, kind: str, parameters: Parameters, horizon: str | None) -> Record:
+    """GET /object-query/{kind}: filters combined with AND, one sort, pages by cursor. Raises Refusal (400)."""
+    table = t.tables[kind]
+    size = _page_size(parameters)
+    field, descending = _sort(table, parameters)
+    found, start = _found(t, table, parameters, field, descending, horizon)
+    page = found[start : start + size]
+    answer: Record = {"data": [_shown(t, kind, r, parameters, size) for r in page]}
+    if len(found) > start + size:
+        answer["nextPage"] = _cursor(page[-1], field)
+    return answer
+
+
+def _found(
+    t: Tenant, table: Table, parameters: Parameters, field: str, descending: bool, horizon: str | None
+) -> tuple[list[Record], int]:
+    """All that matches, sorted, and where the page begins. Later pages of an unchanged table reuse the first's work."""
+    cursor = _value(parameters, "cursor")
+    key = (tuple(p for p in parameters if p[0] != "cursor"), horizon, table.version)
+    cached = t.pages.get(table.kind)
+    if cursor and cached and cached[0] == key:
+        position = cached[2].get(_read_cursor(cursor)[1])
+        if position is not None:
+            return cached[1], position + 1
+    filters = [_filter(table, f) for name, f in parameters if name in ("filter[]", "filter")]
+    found = [r for r in _candidates(table, filters) if all(test(r) for _, _, _, test in filters)]
+    if horizon is not None:
+        found = [r for r in found if r["createdDate"] < horizon]
+    # `id` breaks ties, so that no page repeats or skips a record.
+    found.sort(key=lambda r: (_orderable(r.get(field)), r["id"]), reverse=descending)
+    if len(found) > PAGE_SIZE_MAX:
+        t.pages[table.kind] = (key, found, {r["id"]: n for n, r in enumerate(found)})
+    return (_after(found, cursor, field, descending), 0) if cursor else (found, 0)
+
+
+def _value(parameters: Parameters, name: str) -> str | None:
+    return next((v for k, v in parameters if k == name), None)
+
+
+def _page_size(parameters: Parameters) -> int:
+    text = _value(parameters, "pageSize")
+    # Documented: an unspecified or invalid page size becomes 10, and 99 is the most.
+    if text is None or not text.isdigit() or int(text) < 1:
+        return PAGE_SIZE
+    return min(int(text), PAGE_SIZE_MAX)
+
+
+def _field(table: Table, name: str) -> str:
+    """The record's own spelling of a field named in any case. Raises Refusal (400) for an unknown one."""
+    if not table.rows or name.endswith("__c"):
+        return name
+    folded = name.casefold()
+    sample = next(iter(table.rows.values()))
+    for field in sample:
+        if field.casefold() == folded:
+            return field
+    raise bad(f"The field '{name}' is not filterable or sortable on {table.kind}.")
+
+
+def _filter(table: Table, text: str) -> tuple[str, str, list[str], Callable[[Record], bool]]:
+    match = _FILTER.match(text)
+    if match is None:
+        raise bad(f"Invalid filter expression: '{text}'")
+    field, operator, raw = _field(table, match[1]), match[2], match[3]
+    values = [v.strip() for v in raw.strip("[]").split(",")] if operator == "IN" else [raw]
+    return field, operator, values, _test(field, operator, values)
+
+
+def _test(field: str, operator: str, values: list[str]) -> Callable[[Record], bool]:
+    folded = {v.casefold() for v in values}
+    if operator in ("EQ", "IN"):
+        return lambda r: _text(r.get(field)).casefold() in folded or _same_number(r.get(field), values)
+    if operator == "NE":
+        return lambda r: _text(r.get(field)).casefold() not in folded
+    if operator == "SW":
+        return lambda r: _text(r.get(field)).casefold().startswith(values[0].casefold())
+    compare: dict[str, Callable[[Any, Any], bool]] = {
+        "LT": lambda a, b: a < b,
+        "LE": lambda a, b: a <= b,
+        "GT": lambda a, b: a > b,
+        "GE": lambda a, b: a >= b,
+    }
+    order = compare[operator]
+
+    def ordered(r: Record) -> bool:
+        value = r.get(field)
+        if value is None:
+            return False
+        if isinstance(value, int | Decimal):
+            return order(value, _number(values[0]))
+        return order(str(value), values[0])
+
+    return ordered
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _same_number(value: Any, wanted: list[str]) -> bool:
+    return isinstance(value, Decimal) and any(value == _number(w) for w in wanted)
+
+
+def _number(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation as error:
+        raise bad(f"'{text}' is not a number") from error
+
+
+def _candidates(table: Table, filters: list[tuple[str, str, list[str], Any]]) -> Iterable[Record]:
+    """As few records as the indexes allow; the filters still decide."""
+    for field, operator, values, _ in filters:
+        if operator in ("EQ", "IN") and field in ("id", table.number):
+            # An index holds the exact spelling; EQ ignores case, so a miss falls through to the scan.
+            found = [r for v in values if (r := table.find(v)) is not None]
+            if len(found) == len(values):
+                return found
+        if operator == "EQ" and field in table.links and field.endswith("Id") and values[0] != "null":
+            return table.where(field, values[0])
+        if operator in ("GE", "GT") and field == "updatedDate":
+            return _updated_since(table, values[0])
+    return table.rows.values()
+
+
+def _updated_since(table: Table, since: str) -> list[Record]:
+    found = []
+    for record in table.latest_first():
+        if record["updatedDate"] < since:
+            break
+        found.append(record)
+    return found
+
+
+def _sort(table: Table, parameters: Parameters) -> tuple[str, bool]:
+    text = _value(parameters, "sort[]") or _value(parameters, "sort")
+    if text is None:
+        return "id", False
+    name, _, direction = text.partition(".")
+    if direction not in ("", "ASC", "DESC"):
+        raise bad(f"Invalid sort expression: '{text}'")
+    return _field(table, name), direction == "DESC"
+
+
+def _orderable(value: Any) -> tuple[int, Any]:
+    if value is None:
+        return 0, ""
+    return (1, value) if isinstance(value, int | Decimal) else (2, str(value))
+
+
+def _cursor(record: Record, field: str) -> str:
+    return base64.urlsafe_b64encode(encode_json([_text(record.get(field)), record["id"]])).decode()
+
+
+def _read_cursor(cursor: str) -> tuple[str, str]:
+    try:
+        text, last_id = msgspec.json.decode(base64.urlsafe_b64decode(cursor))
+    except (ValueError, TypeError, msgspec.DecodeError) as error:
+        raise bad("Invalid cursor") from error
+    return text, last_id
+
+
+def _after(found: list[Record], cursor: str, field: str, descending: bool) -> list[Record]:
+    text, last_id = _read_cursor(cursor)
+    for n, record in enumerate(found):
+        if record["id"] == last_id and _text(record.get(field)) == text:
+            return found[n + 1 :]
+    # The record moved since (it was updated): go on behind the place where it stood.
+    return [r for r in found if ((_text(r.get(field)), r["id"]) < (text, last_id)) == descending]
+
+
+_EXPAND: dict[str, dict[str, tuple[str, str, str]]] = {
+    # kind: expand name → (field in the answer, table, how): "@x" follows the id in x, "x" finds rows whose x is this id
+    "accounts": {
+        "billto": ("billTo", "contacts", "@billToId"),
+        "soldto": ("soldTo", "contacts", "@soldToId"),
+        "subscriptions": ("subscriptions", "subscriptions", "accountId"),
+        "invoices": ("invoices", "invoices", "accountId"),
+        "payments": ("payments", "payments", "accountId"),
+        "creditmemos": ("creditMemos", "credit-memos", "accountId"),
+        "usages": ("usages", "usages", "accountId"),
+        "refunds": ("refunds", "refunds", "accountId"),
+    },
+    "orders": {"account": ("account", "accounts", "@accountId")},
+    "subscriptions": {
+        "account": ("account", "accounts", "@accountId"),
+        "order": ("order", "orders", "@orderId"),
+        "rateplans": ("ratePlans", "rate-plans", "subscriptionId"),
+        "invoiceitems": ("invoiceItems", "invoice-items", "subscriptionId"),
+    },
+    "rate-plans": {
+        "rateplancharges": ("ratePlanCharges", "rate-plan-charges", "ratePlanId"),
+        "productrateplan": ("productRatePlan", "product-rate-plans", "@productRatePlanId"),
+    },
+    "invoices": {
+        "account": ("account", "accounts", "@accountId"),
+        "invoiceitems": ("invoiceItems", "invoice-items", "invoiceId"),
+        "paymentparts": ("paymentParts", "payment-parts", "invoiceId"),
+        "creditmemoparts": ("creditMemoParts", "credit-memo-parts", "invoiceId"),
+    },
+    "credit-memos": {
+        "account": ("account", "accounts", "@accountId"),
+        "creditmemoitems": ("creditMemoItems", "credit-memo-items", "creditMemoId"),
+        "creditmemoapplications": ("creditMemoApplications", "credit-memo-parts", "creditMemoId"),
+    },
+    "payments": {
+        "account": ("account", "accounts", "@accountId"),
+        "paymentapplications": ("paymentApplications", "payment-parts", "paymentId"),
+    },
+    "refunds": {"account": ("account", "accounts", "@accountId")},
+    "products": {"productrateplans": ("productRatePlans", "product-rate-plans", "productId")},
+    "product-rate-plans": {
+        "product": ("product", "products", "@productId"),
+        "productrateplancharges": ("productRatePlanCharges", "product-rate-plan-charges", "productRatePlanId"),
+    },
+    "product-rate-plan-charges": {"productrateplan": ("productRatePlan", "product-rate-plans", "@productRatePlanId")},
+    "usages": {"account": ("account", "accounts", "@accountId")},
+}
+_PRIVATE = {"orderIds", "anchorDate", "creditedAmount"}
+
+
+def _shown(t: Tenant, kind: str, record: Record, parameters: Parameters, size: int) -> Record:
+    wanted = {v.casefold() for name, text in parameters if name in ("expand[]", "expand") for v in text.split(",")}
+    nulls = _value(parameters, "includeNullFields") == "true"
+    shown = _expanded(t, kind, record, wanted, size, nulls)
+    fields = _value(parameters, "fields[]") or _value(parameters, f"{kind[:-1].replace('-', '')}.fields[]")
+    if fields:
+        kept = {f.casefold() for f in fields.split(",")} | {
+            _EXPAND[kind][w][0].casefold() for w in wanted if w in _EXPAND[kind]
+        }
+        shown = {k: v for k, v in shown.items() if k.casefold() in kept}
+    return shown
+
+
+def _expanded(t: Tenant, kind: str, record: Record, wanted: set[str], size: int, nulls: bool) -> Record:
+    shown = {k: v for k, v in record.items() if (nulls or v is not None) and k not in _PRIVATE}
+    for name, (field, table_name, how) in _EXPAND.get(kind, {}).items():
+        if name not in wanted:
+            continue
+        table = t.tables[table_name]
+        if how.startswith("@"):
+            target = table.rows.get(record[how[1:]])
+            shown[field] = _expanded(t, table_name, target, set(), size, nulls) if target else None
+        else:
+            rows = table.where(how, record["id"])[:size]
+            shown[field] = [
+                _expanded(t, table_name, _renamed(table_name, r), wanted - {"account"}, size, nulls) for r in rows
+            ]
+    return shown
+
+
+def _renamed(table_name: str, row: Record) -> Record:
+    """Parts are called applications here, with their own word for the amount."""
+    if table_name == "payment-parts":
+        return {**row, "applyAmount": row["amount"]}
+    return row
+
+
+_ZOQL = re.compile(r"^\s*select\s+(.+?)\s+from\s+(\w+)(?:\s+where\s+(.+?))?\s*;?\s*$", re.IGNORECASE | re.DOTALL)
+_CLAUSE = re.compile(r"\s*(\w+)\s*(=|!=|<>|<=|>=|<|>|like)\s*('(?:[^'\\]|\\.)*'|[\w.:+-]+)\s*", re.IGNORECASE)
+_OBJECTS = {
+    "account": "accounts", "contact": "contacts", "subscription": "subscriptions", "invoice": "invoices",
+    "invoiceitem": "invoice-items", "payment": "payments", "creditmemo": "credit-memos", "product": "products",
+    "productrateplan": "product-rate-plans", "productrateplancharge": "product-rate-plan-charges", "usage": "usages",
+    "rateplan": "rate-plans", "rateplancharge": "rate-plan-charges", "refund": "refunds", "orders": "orders",
+}  # fmt: skip
+
+
+class MalformedQuery(ValueError):
+    """A ZOQL statement that cannot be parsed, or that names something unknown."""
+
+
+def zoql(t: Tenant, statement: str, horizon: str | None, batch: int | None = None) -> Record:
+    """POST /v1/action/query. AND binds tighter than OR. Raises MalformedQuery."""
+    match = _ZOQL.match(statement)
+    if match is None:
+        raise MalformedQuery(f"There is an error in the query: {statement}")
+    kind = _OBJECTS.get(match[2].casefold())
+    if kind is None:
+        raise MalformedQuery(f"invalid type: {match[2]}")
+    fields = [f.strip() for f in match[1].split(",")]
+    table = t.tables[kind]
+    groups = _groups(match[3]) if match[3] else []
+    records = []
+    for record in _zoql_candidates(table, groups):
+        if horizon is not None and record["createdDate"] >= horizon:
+            continue
+        row = pascal(record)
+        folded = {k.casefold(): v for k, v in row.items()}
+        if not groups or any(all(_holds(folded, clause) for clause in group) for group in groups):
+            records.append({"Id": record["id"], **{f: folded[f.casefold()] for f in fields if f.casefold() in folded}})
+    return _batch(t, records, min(batch or ZOQL_BATCH, ZOQL_BATCH))
+
+
+def more(t: Tenant, locator: str) -> Record:
+    """POST /v1/action/queryMore. Raises MalformedQuery on an unknown locator."""
+    records = t.locators.pop(locator, None)
+    if records is None:
+        raise MalformedQuery("The query locator is invalid or has expired.")
+    return _batch(t, records, ZOQL_BATCH)
+
+
+def _batch(t: Tenant, records: list[Record], size: int) -> Record:
+    answer: Record = {"size": len(records), "done": len(records) <= size, "records": records[:size]}
+    if not answer["done"]:
+        locator = f"{t.new_id()}-{size}"
+        t.locators[locator] = records[size:]
+        answer["queryLocator"] = locator
+    return answer
+
+
+def _groups(where: str) -> list[list[tuple[str, str, str]]]:
+    groups = []
+    for group in re.split(r"\s+or\s+(?=(?:[^']*'[^']*')*[^']*$)", where, flags=re.IGNORECASE):
+        clauses = []
+        for text in re.split(r"\s+and\s+(?=(?:[^']*'[^']*')*[^']*$)", group, flags=re.IGNORECASE):
+            match = _CLAUSE.fullmatch(text)
+            if match is None:
+                raise MalformedQuery(f"There is an error in the query: {text}")
+            value = match[3]
+            clauses.append(
+                (
+                    match[1].casefold(),
+                    match[2].lower(),
+                    re.sub(r"\\(.)", r"\1", value[1:-1]) if value[0] == "'" else value,
+                )
+            )
+        groups.append(clauses)
+    return groups
+
+
+def _zoql_candidates(table: Table, groups: list[list[tuple[str, str, str]]]) -> Iterable[Record]:
+    number = (table.number or "id").casefold()
+    for field, operator, value in groups[0] if len(groups) == 1 else []:
+        if operator == "=" and field in ("id", number):
+            record = table.find(value)
+            return [record] if record else []
+        if operator == "=" and field in table.links:
+            return table.where(field, value)
+    return list(table.rows.values())
+
+
+def _holds(row: Record, clause: tuple[str, str, str]) -> bool:
+    field, operator, wanted = clause
+    value = row.get(field)
+    if wanted.lower() == "null":
+        return (value is None) == (operator == "=")
+    if value is None:
+        return operator in ("!=", "<>")
+    left: Any = value if isinstance(value, int | Decimal) and not isinstance(value, bool) else _text(value)
+    right: Any = _number(wanted) if not isinstance(left, str) else wanted
+    if operator == "like":
+        pattern = ".*".join(re.escape(p) for p in wanted.split("%"))
+        return re.fullmatch(pattern, str(left), re.IGNORECASE) is not None
+    if operator in ("=", "!=", "<>"):
+        return bool((left == right) == (operator == "="))
+    return bool({"<": left < right, "<=": left <= right, ">": left > right, ">=": left >= right}[operator])
