@@ -64,7 +64,8 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         sock.close()
         raise ConfigurationError(
-            f"port {port} on {host} cannot be used ({error.strerror}); stop what holds it, or set another `port` in [hub]"
+            f"port {port} on {host} cannot be used ({error.strerror}); "
+            "stop what holds it, or set another `port` in [hub]"
         ) from error
     return sock
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 
 import structlog
 
 from tieline.engine.lanes import Priority
-from tieline.engine.ports import Appended, Notice
+from tieline.engine.ports import Appended, Changes, Notice
 from tieline.engine.records import Cursor
 from tieline.engine.worker import Worker
 from tieline.errors import InvalidMessage, PermanentError, TielineError
@@ -74,9 +75,8 @@ async def poll_once(worker: Worker, connection: str, stream: str) -> int:
     known = await worker.store.cursor(name)
     at, news = known.value if known else "", 0
     while True:
-        cursor = at
-        page = await link.read(
-            f"poll {stream}", lambda cursor=cursor: link.connector.changes(stream, cursor), Priority.BACKGROUND
+        page: Changes = await link.read(
+            f"poll {stream}", partial(link.connector.changes, stream, at), Priority.BACKGROUND
         )
         events = [
             make_event(

@@ -76,7 +76,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load_project(settings: Settings) -> Project:
-    """Load a project. Raises ProblemsFound with everything that is wrong in its tables, ConfigurationError otherwise."""
+    """Load a project. Raises ProblemsFound with all that is wrong in its tables, ConfigurationError otherwise."""
     connectors = installed_connectors()
     _known_connectors(settings, connectors)
     facts = Facts()

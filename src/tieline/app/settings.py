@@ -81,11 +81,11 @@ def load_settings(root: Path, environment: str = "", environ: Mapping[str, str] 
         raise ConfigurationError(f"{path}: {error}") from error
     reader = _Reader(path, text, os.environ if environ is None else environ)
     if environment:
-        tree = _overlay(tree, reader.section(tree, "environments", dict).get(environment), environment, path)
+        tree = _overlay(tree, reader.section(tree, "environments").get(environment), environment, path)
     reader.only(tree, ("project", "hub", "connections", "environments"), "")
-    project = reader.section(tree, "project", dict)
+    project = reader.section(tree, "project")
     reader.only(project, ("name", "database", "processes"), "project.")
-    hub = reader.section(tree, "hub", dict)
+    hub = reader.section(tree, "hub")
     reader.only(hub, HubSettings.__struct_fields__, "hub.")
     hub_settings = reader.convert(hub, HubSettings, "hub")
     return Settings(
@@ -97,7 +97,7 @@ def load_settings(root: Path, environment: str = "", environ: Mapping[str, str] 
         hub=hub_settings,
         connections={
             name: reader.connection(name, options, hub_settings.poll_s)
-            for name, options in reader.section(tree, "connections", dict).items()
+            for name, options in reader.section(tree, "connections").items()
         },
     )
 
@@ -108,11 +108,11 @@ class _Reader:
     def __init__(self, path: Path, text: str, environ: Mapping[str, str]) -> None:
         self._path, self._lines, self._environ = path, text.splitlines(), environ
 
-    def section(self, tree: dict[str, Any], name: str, kind: type) -> dict[str, Any]:
-        found = tree.get(name, {})
-        if not isinstance(found, kind):
+    def section(self, tree: dict[str, Any], name: str) -> dict[str, Any]:
+        found: Any = tree.get(name, {})
+        if not isinstance(found, dict):
             raise ConfigurationError(f"{self._where(name)}: [{name}] must be a section")
-        return found
+        return dict(found)
 
     def only(self, tree: dict[str, Any], known: tuple[str, ...], prefix: str) -> None:
         for key in tree:

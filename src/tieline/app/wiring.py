@@ -56,8 +56,7 @@ def only_worker(database: Path) -> Iterator[None]:
             handle.seek(0)
             holder = handle.read().strip() or "unknown"
             raise ConfigurationError(
-                f"{database} is worked on by another hub (process {holder}); stop that one first, two would double nothing "
-                "but confuse each other"
+                f"{database} is worked on by another hub (process {holder}); stop that one first"
             ) from error
         handle.truncate(0)
         handle.write(str(os.getpid()))

@@ -38,7 +38,10 @@ class Contact(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Customer(msgspec.Struct, frozen=True, kw_only=True):
-    """A company we sell to. `parent` is the canonical id of the company it belongs to."""
+    """A company we sell to. `parent` is the canonical id of the company it belongs to.
+
+    `legal_entity` is our company that keeps its account, "" until its first deal decides it.
+    """
 
     id: str
     name: str
@@ -49,6 +52,7 @@ class Customer(msgspec.Struct, frozen=True, kw_only=True):
     email: str = ""
     phone: str = ""
     website: str = ""
+    legal_entity: str = ""
 
     def __post_init__(self) -> None:
         if not self.name.strip():

@@ -138,6 +138,14 @@ class Run:
         known = await self._worker.store.referenced(external_id, connection)
         return next((r.canonical_id for r in known if r.kind == kind), None)
 
+    async def applied_content(self, key: EffectKey) -> dict[str, Any] | None:
+        """The canonical content last applied under a key; None where nothing stands by our doing. Not journaled."""
+        effect = await self._worker.store.find_effect(key)
+        if effect is None or effect.state is not EffectState.APPLIED:
+            return None
+        content: dict[str, Any] = msgspec.json.decode(effect.content)
+        return content
+
     async def effects_of_deal(self, correlation_id: str) -> list[Effect]:
         """Every revision of every effect of a deal, oldest first. Not journaled."""
         return await self._worker.store.effects(correlation_id=correlation_id, limit=100_000)

@@ -41,8 +41,9 @@ def _define(
 
 
 @_define("Numbers", "round", "number, number?, text? -> number", example="round(2.345, 2)", result="2.35")
-def _round(value: Any, places: Any = Decimal(0), mode: str = "half_up") -> Decimal:
+def _round(value: Any, places: Any = Decimal(0), mode: Any = "half_up") -> Decimal:
     """Rounds to so many places (0 when left out). Modes: `half_up` (the default), `half_even`, `down`."""
+    mode = op.text(mode)
     if mode not in ROUNDING_MODES:
         raise Unfit(f"rounding mode {short(mode)} is not one of {', '.join(ROUNDING_MODES)}")
     return rounded(op.number(value), _whole(places, -MAX_PLACES, MAX_PLACES), mode)

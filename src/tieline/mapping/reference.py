@@ -62,6 +62,11 @@ functions themselves; every example on it is tested.
 
 Sums and products are exact; a quotient carries 50 digits until it is rounded. Division by zero is an error.
 
+## How functions are written here
+
+`scalar` is any single value, `day` a date or a text such as `2026-01-31`, `any` anything. `?` marks what may be
+left out, `*` what may be repeated, `|` a choice.
+
 ## Limits
 
 {MAX_CHARACTERS:,} characters, {MAX_NODES} parts, {MAX_DEPTH} levels; lists of {op.MAX_LIST:,} items;

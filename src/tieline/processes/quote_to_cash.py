@@ -178,7 +178,8 @@ async def _ask_which(run: Run, connection: str, customer: Customer, candidates: 
 async def create_customer(run: Run, won: OpportunityWon, customer: Customer, parties: Parties) -> None:
     """The customer stands in ERP and billing, side by side, and the CRM hears of it."""
     connections = (parties.erp, parties.billing)
-    standings = await asyncio.gather(*(run.ensure(connection, customer) for connection in connections))
+    account: Customer = await run.step(with_legal_entity, run, customer, parties.erp, won.contract.legal_entity)
+    standings = await asyncio.gather(*(run.ensure(connection, account) for connection in connections))
     if customer is won.customers[-1]:
         for standing in standings:
             await run.publish(
@@ -189,6 +190,13 @@ async def create_customer(run: Run, won: OpportunityWon, customer: Customer, par
                     external_id=standing.external_id,
                 )
             )
+
+
+async def with_legal_entity(run: Run, customer: Customer, erp: str, legal_entity: str) -> Customer:
+    """The customer under the legal entity that keeps its account already, or the one of this deal."""
+    kept = await run.applied_content(EffectKey(erp, kind_of(customer), customer.id))
+    held = kept.get("legal_entity") if kept else None
+    return msgspec.structs.replace(customer, legal_entity=held or legal_entity)
 
 
 # --- approval ---------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from tests.connectors.netsuite.conftest import CUSTOMER, Books, changed
 
 from tieline.connectors.netsuite import NetSuiteConnector, NetSuiteSettings
@@ -49,6 +49,18 @@ async def test_a_machine_logs_in_with_its_certificate_and_renews_a_dead_token(ma
     assert "2 subsidiaries" in await machine.connector.check()
     machine.sandbox.act("revoke_tokens", {})
     assert isinstance(await machine.send("customer", CUSTOMER), Applied)
+
+
+def test_a_key_of_another_kind_than_the_algorithm_is_a_setting_to_put_right() -> None:
+    key = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    settings = NetSuiteSettings(
+        url="https://x.example", client_id="c", certificate_id="k", private_key=key.decode(), algorithm="PS256"
+    )
+    with pytest.raises(ConfigurationError, match="not a PEM key that PS256 can sign with"):
+        NetSuiteConnector("netsuite", settings)
+    NetSuiteConnector("netsuite", changed(settings, algorithm="ES256"))
 
 
 async def test_a_wrong_certificate_is_told_without_the_key(machine: Books, key_pair: tuple[str, str]) -> None:

@@ -94,6 +94,27 @@ async def test_an_update_replaces_the_lines_instead_of_adding_to_them(books: Boo
     assert [line["amount"] for line in order["item"]["items"]] == [Decimal("900.00")]
 
 
+async def test_an_update_takes_back_what_a_payment_no_longer_settles(books: Books) -> None:
+    await books.post_customer()
+    await books.post("invoice", INVOICE)
+    await books.post("invoice", INVOICE | {"id": "zuora-INV00000013"})
+    internal_id = await books.post("payment", PAYMENT)
+    moved = PAYMENT | {"applications": [{"invoice": "zuora-INV00000013", "amount": money("60.00")}]}
+    await books.send("payment", moved, external_id=internal_id)
+    first, second = books.standing("invoice")
+    assert (first["amountRemaining"], second["amountRemaining"]) == (Decimal("83.34"), Decimal("23.34"))
+    assert isinstance(await books.probe("payment", moved, external_id=internal_id), Applied)
+
+
+async def test_an_id_that_netsuite_cannot_hold_is_refused_before_anything_is_sent(books: Books) -> None:
+    await books.post_customer()
+    calls = books.connector.client.calls
+    outcome = await books.send("payment", PAYMENT | {"id": "zuora-P/5", "applications": []})
+    assert isinstance(outcome, RejectedByVendor)
+    assert "letters, digits, '_' and '-' only" in str(outcome)
+    assert books.connector.client.calls == calls
+
+
 async def test_a_record_with_other_content_is_told_with_its_id(books: Books) -> None:
     await books.post_customer()
     internal_id = await books.post("order", ORDER)

@@ -109,6 +109,20 @@ async def test_the_same_deal_twice_is_written_in_order(salesforce: SalesforceCon
     assert org.usage.used == 2
 
 
+async def test_a_later_word_never_overtakes_one_whose_fate_is_open(
+    salesforce: SalesforceConnector, org: Sandbox
+) -> None:
+    """If the first call is in doubt it may be sent again: the second must not have gone out before it."""
+    deal, other = seed_deals(org, 2)
+    org.faults.add(Fault(kind="drop_request", path=COLLECTIONS))
+    calls = [status_call(deal, Tieline_Status__c="Pending"), status_call(other), status_call(deal)]
+
+    outcomes = await salesforce.send(DEAL_STATUS, calls)
+
+    assert [type(outcome) for outcome in outcomes] == [OutcomeUnknown, OutcomeUnknown, TransientError]
+    assert deal_of(org, deal)["Tieline_Status__c"] is None
+
+
 async def test_what_is_no_id_never_leaves_the_house(salesforce: SalesforceConnector, org: Sandbox) -> None:
     deal = seed_deals(org, 1)[0]
 

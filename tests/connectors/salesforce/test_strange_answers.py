@@ -85,11 +85,3 @@ async def test_the_request_id_of_a_refused_row_is_kept() -> None:
     assert isinstance(refused, RejectedByVendor)
     assert refused.request_id == "R-7"
     assert "locked by an approval" in str(refused)
-
-
-async def test_a_page_of_changes_without_a_head_is_read_again_later() -> None:
-    """Every won deal vanished between two calls: no place can be kept, so none is invented."""
-    page = {"done": True, "records": [{"Id": DEAL, "SystemModstamp": "soon"}]}
-    async with answering({f"{BASE}/query": page}) as salesforce:
-        with pytest.raises(Exception, match="not a time"):
-            await salesforce.changes("won_opportunities", "")

@@ -91,7 +91,13 @@ def test_a_status_without_words_is_read(status: int, write: type, read: type) ->
 
 
 def test_a_success_is_no_error() -> None:
-    for body in ({"success": True, "orderNumber": "O-1"}, {"data": []}, {"records": [], "done": True}, {"order": {}}):
+    bodies: tuple[dict[str, object], ...] = (
+        {"success": True, "orderNumber": "O-1"},
+        {"data": []},
+        {"records": [], "done": True},
+        {"order": {}},
+    )
+    for body in bodies:
         assert error(answer(200, body)) is None
 
 

@@ -93,7 +93,7 @@ def test_a_wrong_tier_is_told_in_words() -> None:
     source["charges"][3]["tiers"].reverse()
     mapping = TABLES.mapping("subscription_order -> zuora.order")
     with pytest.raises(TranslationError, match="follows the overage"):
-        mapping.run(source, refs={ref: "A-1" for ref in mapping.refs(source)})
+        mapping.run(source, refs=dict.fromkeys(mapping.refs(source), "A-1"))
 
 
 def test_an_order_is_taken_back_from_its_first_day() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from decimal import Decimal
 from typing import Any
@@ -217,9 +218,13 @@ class TestOrders:
         await zuora.close()
 
     async def test_a_job_that_takes_too_long_leaves_the_outcome_open(self, served: Served) -> None:
+        """Asked while it runs, Zuora says: not here; asked later, it is found."""
         zuora = served.connect(async_orders=True, async_poll_s=0.01, async_timeout_s=0.05)
         await opened(zuora)
         assert isinstance(await send(zuora, ORDER, order()), OutcomeUnknown)
+        assert isinstance(await probe(zuora, ORDER, order()), Absent)
+        await asyncio.sleep(0.1)
+        assert isinstance(await probe(zuora, ORDER, order()), Applied)
         await zuora.close()
 
 

@@ -116,6 +116,11 @@ async def test_joins_groups_and_order(client: Client, books: Sandbox) -> None:
     assert counted == [{"entity": "1", "n": "3"}]
     assert await rows(client, "SELECT COUNT(DISTINCT entity) FROM transaction") == [{"expr1": "2"}]
     assert await rows(client, "SELECT MAX(id) - MIN(id) AS span FROM transaction") == [{"span": "3"}]
+    newest = "SELECT TO_CHAR(MAX(trandate), 'YYYY-MM-DD') d, NVL(SUM(total), entity) s FROM transaction GROUP BY entity"
+    assert await rows(client, f"{newest} ORDER BY 1") == [
+        {"d": "2026-03-03", "s": "10.1"},
+        {"d": "2026-03-04", "s": "25.2"},
+    ]
     assert await rows(client, "SELECT DISTINCT entity FROM transaction ORDER BY entity DESC") == [
         {"entity": "2"},
         {"entity": "1"},

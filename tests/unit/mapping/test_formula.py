@@ -162,6 +162,8 @@ def test_nothing_but_the_language_is_read(text: str) -> None:
         "text(huge)",
         "text(1, 99)",
         "round(1, 999999)",
+        "round(1, 2, lines)",
+        "round(1, 2, 'up')",
         "add_months('2026-01-01', 100000)",
         "date(2026, 2, 30)",
         "mid('a', 0, 1)",

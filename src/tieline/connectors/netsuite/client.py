@@ -19,7 +19,7 @@ from tieline.connectors.netsuite.errors import NotThere, Refusals
 from tieline.connectors.netsuite.settings import NetSuiteSettings, make_auth
 from tieline.connectors.sdk import Answer, Session
 from tieline.engine.ports import Wire
-from tieline.errors import OutcomeUnknown, VendorUnavailable
+from tieline.errors import OutcomeUnknown, RejectedByVendor, VendorUnavailable
 
 RECORD = "/services/rest/record/v1"
 SUITEQL = "/services/rest/query/v1/suiteql"
@@ -29,6 +29,7 @@ QUERY_PAGE = 1000
 _STRICT = {"X-NetSuite-PropertyNameValidation": "Error", "X-NetSuite-PropertyValueValidation": "Error"}
 """The default drops unknown fields with a warning that nobody reads: a missing custom field must be refused."""
 
+_EXTERNAL_ID = re.compile(r"[A-Za-z0-9_-]+\Z")
 _ID = re.compile(r"/(\d+)/?\Z")
 
 
@@ -141,7 +142,14 @@ def _connection_broke(error: VendorUnavailable) -> bool:
 
 
 def eid(external_id: str) -> str:
-    """The path segment that names a record by external id."""
+    """The path segment that names a record by external id. Raises RejectedByVendor for one that cannot stand in a URL.
+
+    Source: "Using External IDs" (section_156334828635): letters, numbers, underscore and hyphen; a `|` is misread.
+    """
+    if not _EXTERNAL_ID.match(external_id):
+        raise RejectedByVendor(
+            f"NetSuite takes external ids of letters, digits, '_' and '-' only, and '{external_id}' has others"
+        )
     return f"eid:{quote(external_id, safe='')}"
 
 

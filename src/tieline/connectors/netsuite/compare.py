@@ -37,6 +37,19 @@ def matching_address(sent: Wire, book: Any) -> Wire | None:
     return None
 
 
+def released(body: Wire, standing: Wire) -> Wire:
+    """The body that also lets go of what the standing payment or credit memo settles and ours does not.
+
+    NetSuite keeps the lines of `apply` that an update leaves out; `"apply": false` takes one back.
+    """
+    if "apply" not in body:
+        return body
+    kept = {_id(line.get("doc")) for line in _items(body["apply"])}
+    gone = [_id(line.get("doc")) for line in _applied(standing.get("apply"))]
+    lines = [{"doc": {"id": one}, "apply": False} for one in gone if one not in kept]
+    return {**body, "apply": {"items": [*_items(body["apply"]), *lines]}}
+
+
 def _comparable(sent: Any, found: Any) -> tuple[Any, Any]:
     if isinstance(sent, Mapping):
         if _is_reference(sent) and not isinstance(found, Mapping):

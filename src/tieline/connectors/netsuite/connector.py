@@ -12,7 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from tieline.connectors.netsuite.client import Client, eid
-from tieline.connectors.netsuite.compare import difference, matching_address
+from tieline.connectors.netsuite.compare import difference, matching_address, released
 from tieline.connectors.netsuite.errors import AlreadyThere, NotThere, about
 from tieline.connectors.netsuite.matching import (
     addresses_agree,
@@ -136,7 +136,7 @@ class NetSuiteConnector:
                 f"NetSuite's {record.label} {call.external_id} already carries the external id '{holder}' of another "
                 "integration; remove it in NetSuite or link another record"
             )
-        body = {**_with_known_addresses(body, standing), "externalId": call.key.canonical_id}
+        body = {**released(_with_known_addresses(body, standing), standing), "externalId": call.key.canonical_id}
         return await self.client.update(record.name, call.external_id, body, record.replace)
 
     async def _already_there(self, record: RecordType, call: Call, error: RejectedByVendor) -> TielineError:

@@ -24,10 +24,12 @@ RECORDS: dict[str, RecordType] = {
     "customer": RecordType(name="customer", label="customer", table="customer", number="entityId"),
     "order": RecordType(name="salesOrder", label="sales order", replace="item", query_type="SalesOrd"),
     "invoice": RecordType(name="invoice", label="invoice", replace="item", query_type="CustInvc"),
-    "credit_note": RecordType(name="creditMemo", label="credit memo", replace="item,apply", query_type="CustCred"),
-    "payment": RecordType(name="customerPayment", label="customer payment", replace="apply", query_type="CustPymt"),
+    "credit_note": RecordType(name="creditMemo", label="credit memo", replace="item", query_type="CustCred"),
+    "payment": RecordType(name="customerPayment", label="customer payment", query_type="CustPymt"),
 }
-"""Kind → record type. Without `replace`, lines that are sent again are appended (source: "Updating a Sublist")."""
+"""Kind → record type. Without `replace`, item lines that are sent again are appended (source: "Updating a Sublist");
+lines of `apply` are known by their document and updated (source: "Customer Payment", REST web services).
+"""
 
 CATALOGUES: dict[str, tuple[str, tuple[str, ...]]] = {
     "item": (

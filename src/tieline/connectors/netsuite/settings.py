@@ -10,6 +10,7 @@ import re
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
+from joserfc.errors import JoseError
 
 from tieline.connectors.sdk import Auth, JwtBearer, OAuth1
 from tieline.errors import ConfigurationError
@@ -118,7 +119,7 @@ def make_auth(settings: NetSuiteSettings) -> Auth:
             algorithm=settings.algorithm,
             key_id=settings.certificate_id,
         )
-    except (ValueError, TypeError) as error:
+    except (JoseError, ValueError, TypeError) as error:
         # The key itself must not travel in the message, nor in the chain that a log would print.
         raise ConfigurationError(
             f"netsuite: private_key is not a PEM key that {settings.algorithm} can sign with ({type(error).__name__})"

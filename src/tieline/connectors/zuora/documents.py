@@ -85,14 +85,14 @@ async def _complete(client: ZuoraClient, kind: str, found: list[Body]) -> None:
 
 
 async def _items(client: ZuoraClient, invoice: Body) -> None:
-    if len(invoice.setdefault("invoiceItems", [])) < client.settings.page_size:
+    shown = invoice.setdefault("invoiceItems", [])
+    if len(shown) < client.settings.page_size:
         return
-    # The /v1 list of items does not name the charge; ZOQL does.
+    # The /v1 list of items does not name the charge; ZOQL does, and the expanded items say more as far as they reach.
     statement = f"select {', '.join(_ITEM_FIELDS)} from InvoiceItem where InvoiceId = '{invoice['id']}'"
-    rows = await client.zoql(statement)
-    invoice["invoiceItems"] = [
-        {_ITEM_FIELDS[name]: value for name, value in row.items() if name in _ITEM_FIELDS} for row in rows
-    ]
+    rows = [{_ITEM_FIELDS[n]: v for n, v in row.items() if n in _ITEM_FIELDS} for row in await client.zoql(statement)]
+    known = {item["id"]: item for item in shown}
+    invoice["invoiceItems"] = [{**row, **known.get(row["id"], {})} for row in rows]
 
 
 _ITEM_FIELDS = {

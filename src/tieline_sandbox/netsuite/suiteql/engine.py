@@ -247,7 +247,7 @@ class _Query:
         if not scope.grouped:
             return compile_node(scope, node).evaluate
         if _has_aggregate(node):
-            if isinstance(node, Call):
+            if isinstance(node, Call) and node.function in AGGREGATES:
                 return compile_node(scope, node).evaluate
             return _over_groups(self, scope, node)
         scope.grouped = False
@@ -296,14 +296,16 @@ class _Query:
 
 
 def _over_groups(query: _Query, scope: Scope, node: Node) -> Evaluate:
-    """Arithmetic around aggregates: compile each part for groups, then combine on a row made of their values."""
-    if not isinstance(node, Operation):
+    """Arithmetic and functions around aggregates: compile each part for groups, then combine their values."""
+    if not isinstance(node, Operation | Call):
         raise syntax_error()
-    parts = [query._compile(scope, operand) for operand in node.operands]
+    operands = node.operands if isinstance(node, Operation) else node.arguments
+    parts = [query._compile(scope, operand) for operand in operands]
 
     def evaluate(group: Row) -> Any:
         values = tuple(Literal(part(group)) for part in parts)
-        return compile_node(scope, Operation(node.operator, values)).evaluate(())
+        whole = Operation(node.operator, values) if isinstance(node, Operation) else Call(node.function, values)
+        return compile_node(scope, whole).evaluate(())
 
     return evaluate
 
