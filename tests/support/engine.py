@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 
 from tests.support.fake_system import FakeSystem, PlainTranslator
+
 from tieline.domain import Address, Customer, Money, Project
 from tieline.engine.cases import CasePolicy
 from tieline.engine.clock import SystemClock

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-
 from tests.connectors.kantata.account import Served, settings_for
+
 from tieline.connectors.kantata.connector import KantataConnector
 from tieline_sandbox.kantata import Sandbox
 from tieline_sandbox.kernel.server import serving

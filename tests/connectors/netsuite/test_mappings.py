@@ -31,8 +31,8 @@ def test_the_tables_fit_the_canonical_entities_and_the_wire_types(mappings: Mapp
     assert mappings.check(schemas) == []
 
 
-def test_every_operation_that_ensures_a_document_has_its_table(mappings: MappingSet) -> None:
-    named = {operation.mapping for operation in CONNECTOR.manifest.operations if operation.action == "ensure"}
+def test_every_operation_has_its_table(mappings: MappingSet) -> None:
+    named = {operation.mapping for operation in CONNECTOR.manifest.operations}
     assert named == {name for name in mappings.names if "netsuite." in name}
 
 
@@ -55,6 +55,12 @@ def test_the_sources_are_what_the_entities_are(kind: str) -> None:
 )
 def test_a_website_gets_the_protocol_that_netsuite_insists_on(mappings: MappingSet, website: str, url: str) -> None:
     assert run(mappings, "customer", CUSTOMER | {"website": website})["url"] == url
+
+
+def test_a_customer_belongs_to_the_subsidiary_of_our_legal_entity(mappings: MappingSet) -> None:
+    kept = run(mappings, "customer", CUSTOMER | {"legal_entity": "US01"})
+    assert kept["subsidiary"] == {"refName": "Northwind Inc"}
+    assert "subsidiary" not in run(mappings, "customer", CUSTOMER)
 
 
 def test_an_order_has_a_line_for_each_line_of_the_contract(mappings: MappingSet) -> None:

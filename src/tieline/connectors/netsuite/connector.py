@@ -67,7 +67,13 @@ def manifest(slots: int) -> Manifest:
         )
         for kind, record in RECORDS.items()
     ]
-    withdrawn = Operation(kind="order", action=WITHDRAW, safety=Safety.NATIVE_KEY, concurrency=slots)
+    withdrawn = Operation(
+        kind="order",
+        action=WITHDRAW,
+        safety=Safety.NATIVE_KEY,
+        mapping="order -> netsuite.withdrawal",
+        concurrency=slots,
+    )
     return Manifest(
         vendor="netsuite",
         api_version=API_VERSION,
@@ -231,8 +237,8 @@ class NetSuiteConnector:
         return found
 
     async def catalogue(self, kind: str) -> list[Wire]:
-        """item, subsidiary, currency, term, billingschedule as SuiteQL rows; accountingperiod as {id, name, start, end,
-        closed} without quarters and years, dates `YYYY-MM-DD`, closed to postings of receivables.
+        """item, subsidiary, currency, term, billingschedule as SuiteQL rows; accountingperiod without quarters and years,
+        with name, start, end (`YYYY-MM-DD`) and closed: whether it takes no more postings of receivables.
         """
         rows = await self._references.rows(kind)
         return [_period(row) for row in rows if not _is_summary(row)] if kind == "accountingperiod" else rows
@@ -327,10 +333,4 @@ def _is_summary(row: Wire) -> bool:
 
 def _period(row: Wire) -> Wire:
     shut = any(row.get(flag) == "T" for flag in ("closed", "alllocked", "arlocked"))
-    return {
-        "id": str(row["id"]),
-        "name": row["periodname"],
-        "start": row["startdate"],
-        "end": row["enddate"],
-        "closed": shut,
-    }
+    return {**row, "name": row["periodname"], "start": row["startdate"], "end": row["enddate"], "closed": shut}

@@ -55,7 +55,7 @@ CATALOGUES: dict[str, tuple[str, tuple[str, ...]]] = {
     "accountingperiod": (
         (
             "SELECT id, periodname, TO_CHAR(startdate, 'YYYY-MM-DD') AS startdate, "
-            "TO_CHAR(enddate, 'YYYY-MM-DD') AS enddate, closed, alllocked, arlocked, isquarter, isyear "
+            "TO_CHAR(enddate, 'YYYY-MM-DD') AS enddate, closed, alllocked, arlocked, isadjust, isquarter, isyear "
             "FROM accountingperiod ORDER BY id"
         ),
         ("periodname",),

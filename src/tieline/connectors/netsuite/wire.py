@@ -143,10 +143,17 @@ class CustomerPayment(_Transaction, total=False):
     apply: ApplyLines
 
 
+class Withdrawal(TypedDict):
+    """No record: it names the sales order that is to be deleted."""
+
+    externalId: str
+
+
 SCHEMAS: dict[str, Any] = {
     "netsuite.customer": Customer,
     "netsuite.salesOrder": SalesOrder,
     "netsuite.invoice": Invoice,
     "netsuite.creditMemo": CreditMemo,
     "netsuite.customerPayment": CustomerPayment,
+    "netsuite.withdrawal": Withdrawal,
 }
