@@ -7,6 +7,7 @@ from typing import Protocol
 import msgspec
 from litestar import Litestar, Request, Response, get, post
 from litestar.datastructures import State
+from litestar.params import FromPath
 
 from tieline.errors import ConfigurationError, InvalidMessage, TielineError
 
@@ -25,7 +26,7 @@ def intake_app(intake: Receives) -> Litestar:
     """The ASGI application of the hub's intake."""
 
     @post("/intake/{connection:str}", status_code=200)
-    async def receive(connection: str, request: Request[None, None, State]) -> Response[bytes]:
+    async def receive(connection: FromPath[str], request: Request[None, None, State]) -> Response[bytes]:
         """Take a webhook of a connection."""
         headers = {name.lower(): value for name, value in request.headers.items()}
         try:

@@ -138,7 +138,8 @@ class _Converter:
         return entries
 
     def scalar(self, node: ScalarNode, mark: Mark) -> Node:
-        style, raw = str(node.style or ""), str(node.value)
+        # ruamel marks where a folded scalar was folded with a bell character
+        style, raw = str(node.style or ""), str(node.value).replace("\a", "")
         kind = str(node.tag or "").rsplit(":", 1)[-1]
         return Node(raw if style else _resolve(kind, raw), mark, style, raw, self.indent(style, mark))
 

@@ -81,8 +81,7 @@ class Sessions:
             raise OAuthError("invalid_grant", "audience is invalid")
         if claims.get("sub") != self.username:
             raise OAuthError("invalid_grant", "user hasn't approved this consumer")
-        expires = claims.get("exp")
-        if not isinstance(expires, int) or expires <= time.time():
+        if _seconds(claims.get("exp")) <= time.time():
             raise OAuthError("invalid_grant", "expired authorization code")
 
     def _token(self, base_url: str) -> dict[str, Any]:
@@ -100,3 +99,21 @@ class Sessions:
             "token_type": "Bearer",
             "issued_at": issued,
         }
+
+
+def with_basic(form: Mapping[str, str], authorization: str) -> dict[str, str]:
+    """The form with the client's id and secret, which may come as HTTP Basic instead (RFC 6749, section 2.3.1)."""
+    scheme, _, encoded = authorization.partition(" ")
+    if scheme.lower() != "basic":
+        return dict(form)
+    try:
+        client_id, _, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
+    except ValueError:
+        raise OAuthError("invalid_client", "invalid client credentials") from None
+    return {"client_id": client_id, "client_secret": secret, **form}
+
+
+def _seconds(expires: object) -> int:
+    """Unix seconds of `exp`; widespread clients write the number as text, and Salesforce takes it."""
+    text = str(expires)
+    return int(text) if text.isdecimal() else 0

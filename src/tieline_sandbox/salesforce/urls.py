@@ -11,7 +11,7 @@ from starlette.responses import Response
 from tieline_sandbox.kernel.app import encode_json
 from tieline_sandbox.kernel.faults import Faults
 from tieline_sandbox.salesforce import errors
-from tieline_sandbox.salesforce.auth import OAuthError, Sessions
+from tieline_sandbox.salesforce.auth import OAuthError, Sessions, with_basic
 from tieline_sandbox.salesforce.calls import Answer, Call, Handler, Routes, dispatch
 from tieline_sandbox.salesforce.collections import Collections
 from tieline_sandbox.salesforce.composite import Composite
@@ -41,6 +41,7 @@ class Front:
         form = dict(parse_qsl((await request.body()).decode("utf-8", "replace"), keep_blank_values=True))
         self._outbox.base_url = _base_url(request)
         try:
+            form = with_basic(form, request.headers.get("authorization", ""))
             return _response(Answer(200, self._sessions.grant(form, self._outbox.base_url)))
         except OAuthError as error:
             return _response(Answer(400, error.body))

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import pytest_asyncio
 
 from tieline.connectors.netsuite import CONNECTOR, NetSuiteConnector, NetSuiteSettings
 from tieline.engine.ports import Call, Finding, Operation, Outcome, Wire
@@ -192,9 +193,27 @@ def mappings() -> MappingSet:
     return MappingSet.load(CONNECTOR.mappings, HERE / "value_maps", functions=CONNECTOR.functions)
 
 
-@pytest.fixture
-async def sandbox() -> AsyncIterator[tuple[Sandbox, str]]:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One event loop for all of these tests: the account is served once, and emptied before each test."""
+    for item in items:
+        if HERE in item.path.parents and pytest_asyncio.is_async_test(item):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def served() -> AsyncIterator[tuple[Sandbox, str]]:
     account = Sandbox(World(START))
+    async with serving([account]) as urls:
+        yield account, urls["netsuite"]
+
+
+@pytest.fixture
+def sandbox(served: tuple[Sandbox, str]) -> tuple[Sandbox, str]:
+    account, url = served
+    account.world.set(START)
+    account.reset()
+    account.faults.clear()
+    account.configure({"time_zone": "America/Los_Angeles"})
     account.seed(
         "subsidiary",
         [
@@ -204,9 +223,7 @@ async def sandbox() -> AsyncIterator[tuple[Sandbox, str]]:
     )
     account.seed("serviceSaleItem", [{"itemId": name} for name in ("GTX Pro", "GTX API Calls", "Implementation")])
     account.seed("otherChargeItem", [{"itemId": "Rounding"}, {"itemId": "Old Thing", "isInactive": True}])
-    account.configure({"time_zone": "America/Los_Angeles"})
-    async with serving([account]) as urls:
-        yield account, urls["netsuite"]
+    return account, url
 
 
 @pytest.fixture
@@ -223,7 +240,7 @@ def settings(sandbox: tuple[Sandbox, str]) -> NetSuiteSettings:
     )
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def books(sandbox: tuple[Sandbox, str], settings: NetSuiteSettings, mappings: MappingSet) -> AsyncIterator[Books]:
     connector = CONNECTOR.open("netsuite", settings)
     assert isinstance(connector, NetSuiteConnector)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from tests.connectors.netsuite.conftest import CUSTOMER, Books, changed
@@ -30,7 +31,7 @@ def key_pair() -> tuple[str, str]:
     return private.decode(), public.decode()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def machine(
     sandbox: tuple[Sandbox, str], key_pair: tuple[str, str], mappings: MappingSet
 ) -> AsyncIterator[Books]:

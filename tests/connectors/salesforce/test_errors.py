@@ -60,10 +60,10 @@ def answer(status: int, code: str = "", message: str = "text", **headers: str) -
 
 @pytest.mark.parametrize("code", CODES)
 def test_each_documented_code_has_its_error_and_a_plain_reason(code: str) -> None:
-    todo, reason = CODES[code]
+    what_next, reason = CODES[code]
     error = from_answer(answer(400, code))
 
-    assert type(error) is EXPECTED[todo]
+    assert type(error) is EXPECTED[what_next]
     assert reason in str(error)
     assert code in str(error)
 
@@ -76,10 +76,10 @@ def test_every_refusal_spoken_here_has_a_row_of_its_own(refusal: vendor.ApiError
 @pytest.mark.parametrize("status", DOCUMENTED_STATUSES)
 def test_each_documented_status_decides_where_the_body_says_nothing(status: int) -> None:
     """HTML pages of proxies and maintenance windows happen."""
-    todo, reason = STATUSES[status]
+    what_next, reason = STATUSES[status]
     error = from_answer(answer(status))
 
-    assert type(error) is EXPECTED[todo]
+    assert type(error) is EXPECTED[what_next]
     assert reason in str(error)
 
 

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from tests.connectors.zuora.tenant import TABLES, TIERS, account, cancellation, deal, order, table
 
-from tieline.connectors.zuora import CONNECTOR
+from tieline.connectors.zuora import CONNECTOR, wire
 from tieline.connectors.zuora.functions import contract_line, native_id, subscription_status, usage_tiers
 from tieline.domain import KINDS
 from tieline.domain.schedule import subscription_order
@@ -41,19 +41,19 @@ def test_every_table_shows_an_example() -> None:
     assert {name for name in TABLES.names if not TABLES.tables[name].examples} == set()
 
 
-def charges(wire: dict[str, Any]) -> list[dict[str, Any]]:
-    plans = wire["subscriptions"][0]["orderActions"][0]["createSubscription"]["subscribeToRatePlans"]
+def charges(body: dict[str, Any]) -> list[dict[str, Any]]:
+    plans = body["subscriptions"][0]["orderActions"][0]["createSubscription"]["subscribeToRatePlans"]
     return [override for plan in plans for override in plan["chargeOverrides"]]
 
 
 def test_the_charges_of_an_order_add_up_to_the_deal() -> None:
     """Twelve periods and the rounding charge are the line, to the cent."""
-    wire = order()
-    prices = [c["pricing"] for c in charges(wire)]
+    body = order()
+    prices = [c["pricing"] for c in charges(body)]
     recurring = sum(p["recurringFlatFee"]["listPrice"] for p in prices if "recurringFlatFee" in p)
     once = sum(p["oneTimeFlatFee"]["listPrice"] for p in prices if "oneTimeFlatFee" in p)
     assert 12 * recurring + once == deal().value.amount
-    assert [c["chargeNumber"][-4:] for c in charges(wire)] == ["AAL1", "L1-R", "AAL2", "AAL3"]
+    assert [c["chargeNumber"][-4:] for c in charges(body)] == ["AAL1", "L1-R", "AAL2", "AAL3"]
 
 
 def test_a_charge_bills_from_its_own_day_for_its_own_dates() -> None:
@@ -97,16 +97,16 @@ def test_a_wrong_tier_is_told_in_words() -> None:
 
 
 def test_an_order_is_taken_back_from_its_first_day() -> None:
-    wire = cancellation()
-    action = wire["subscriptions"][0]["orderActions"][0]
-    assert wire["orderNumber"] == "O-006Aa000001DealAAA-X"
+    body = cancellation()
+    action = body["subscriptions"][0]["orderActions"][0]
+    assert body["orderNumber"] == "O-006Aa000001DealAAA-X"
     assert action["cancelSubscription"]["cancellationEffectiveDate"] == "2026-02-01"
 
 
 def test_a_deed_runs_on_the_whole_order_or_on_one_that_begins_later() -> None:
     later = msgspec.structs.replace(subscription_order(deal()), starts_on=date(2026, 6, 1))
-    wire = table("subscription_order.cancel -> zuora.order", later)
-    (trigger,) = wire["subscriptions"][0]["orderActions"][0]["triggerDates"]
+    body = table("subscription_order.cancel -> zuora.order", later)
+    (trigger,) = body["subscriptions"][0]["orderActions"][0]["triggerDates"]
     assert trigger == {"name": "ContractEffective", "triggerDate": "2026-06-01"}
 
 
@@ -160,6 +160,27 @@ class TestContract:
             pytest.skip("the published contracts are not beside the project")
         schemas = json.loads(CONTRACT.read_text())["components"]["schemas"]
         assert list(_strange(body, {"$ref": f"#/x/{schema}"}, schemas, schema)) == []
+
+    @pytest.mark.parametrize(
+        ("shape", "schema", "added"),
+        [
+            (wire.FetchedInvoice, "ExpandedInvoice", set()),
+            (wire.FetchedItem, "ExpandedInvoiceItem", set()),
+            (wire.FetchedMemo, "ExpandedCreditMemo", {"parts", "invoiceNumber"}),
+            (wire.FetchedMemoItem, "ExpandedCreditMemoItem", set()),
+            (wire.FetchedPayment, "ExpandedPayment", {"parts"}),
+            (wire.Part, "PaymentPart", {"invoiceNumber"}),
+            (wire.Part, "CreditMemoPart", {"invoiceNumber"}),
+            (wire.FetchedSubscription, "ExpandedSubscription", set()),
+            (wire.AccountRef, "ExpandedAccount", set()),
+            (wire.OrderRef, "ExpandedOrders", set()),
+        ],
+    )
+    def test_what_is_read_is_inside_it(self, shape: Any, schema: str, added: set[str]) -> None:
+        if not CONTRACT.exists():
+            pytest.skip("the published contracts are not beside the project")
+        schemas = json.loads(CONTRACT.read_text())["components"]["schemas"]
+        assert set(shape.__annotations__) - set(schemas[schema]["properties"]) == added
 
 
 def _strange(value: Any, schema: dict[str, Any], schemas: dict[str, Any], path: str) -> list[str]:

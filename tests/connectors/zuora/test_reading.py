@@ -126,14 +126,28 @@ class TestMoney:
         assert (wire["status"], wire["gatewayResponse"], wire["parts"]) == ("Error", "Your card was declined.", [])
         assert canonical("zuora.payment -> payment", wire, Payment).applications == []
 
-    async def test_what_was_unapplied_does_not_count(self, zuora: ZuoraConnector, served: Served) -> None:
-        """Applications are a history; where they do not add up to what is applied, the parts are read."""
-        await billed(zuora, served, days=75)
-        invoices = sorted(served.standing("invoices"), key=lambda i: i["invoiceNumber"])
-        paid = [i for i in invoices if i["balance"] == 0]
-        (wire,) = await served.connect(page_size=1).fetch("payment", ["P-00000001"])
+    async def test_where_applications_may_be_cut_off_the_parts_are_read(
+        self, zuora: ZuoraConnector, served: Served
+    ) -> None:
+        """One application on a page of one: there may be more, so the payment's own list decides."""
+        await billed(zuora, served, days=45)
+        small = served.connect(page_size=1)
+        (wire,) = await small.fetch("payment", ["P-00000001"])
         payment = canonical("zuora.payment -> payment", wire, Payment)
-        assert [a.invoice for a in payment.applications] == [f"zuora-{paid[0]['invoiceNumber']}"]
+        assert [a.invoice for a in payment.applications] == ["zuora-INV00000001"]
+        assert any(r["path"].endswith("/parts") for r in await served.requests())
+        await small.close()
+
+    async def test_what_is_no_longer_applied_does_not_count(self, zuora: ZuoraConnector, served: Served) -> None:
+        """Applications are what was done, parts what stands: they differ once something was unapplied."""
+        await billed(zuora, served, days=45)
+        (payment,) = served.standing("payments")
+        (part,) = served.standing("payment-parts")
+        history = {**part, "id": "f" * 32, "amount": Decimal("10.00")}
+        served.sandbox.tenant.payment_parts.add(history)
+        before = len(await served.requests())
+        await zuora.fetch("payment", [payment["paymentNumber"]])
+        assert any(r["path"].endswith("/parts") for r in (await served.requests())[before:])
 
     async def test_a_cancellation_comes_back_as_a_credit_note(self, zuora: ZuoraConnector, served: Served) -> None:
         await billed(zuora, served)
@@ -150,12 +164,14 @@ class TestMoney:
     async def test_a_credit_note_names_what_it_settles(self, zuora: ZuoraConnector, served: Served) -> None:
         await billed(zuora, served)
         await _credit(zuora, "INV00000001", "50.00")
-        for connector in (zuora, served.connect(page_size=1)):
+        small = served.connect(page_size=1)
+        for connector in (zuora, small):
             (wire,) = await connector.fetch("credit_memo", ["CM00000001"])
             note = canonical("zuora.credit_memo -> credit_note", wire, CreditNote)
             assert [(a.invoice, a.amount.amount) for a in note.applications] == [
                 ("zuora-INV00000001", Decimal("50.00"))
             ]
+        await small.close()
 
     async def test_an_invoice_that_is_not_searchable_yet_is_waited_for(
         self, zuora: ZuoraConnector, served: Served
@@ -175,9 +191,9 @@ async def _credit(zuora: ZuoraConnector, invoice: str, amount: str) -> None:
     items = [{"invoiceItemId": found["invoiceItems"][0]["id"], "amount": Decimal(amount), "skuName": "Platform"}]
     body: dict[str, Any] = {"items": items, "reasonCode": "Correcting invoice error"}
     made = await client.post(f"/v1/credit-memos/invoice/{found['id']}", body, "", about="a memo", track="")
-    await client._write("PUT", f"/v1/credit-memos/{made['id']}/post", {}, {}, about="a memo", track="")
+    await client.put(f"/v1/credit-memos/{made['id']}/post", {}, about="a memo", track="")
     body = {"invoices": [{"invoiceId": found["id"], "amount": Decimal(amount)}]}
-    await client._write("PUT", f"/v1/credit-memos/{made['id']}/apply", body, {}, about="a memo", track="")
+    await client.put(f"/v1/credit-memos/{made['id']}/apply", body, about="a memo", track="")
 
 
 class TestOthers:
@@ -272,6 +288,11 @@ class TestFinding:
         found = await zuora.find("customer", wanted)
         assert [(c.external_id, c.matched_by) for c in found] == [("A-3", "name_address")]
         assert found[0].address.endswith("10999, berlin, Germany")
+
+    async def test_by_a_name_that_begins_with_a_single_letter(self, zuora: ZuoraConnector, served: Served) -> None:
+        served.sandbox.seed("accounts", [{**account(name="O'Neil & Sons"), "accountNumber": "A-7", "crmId": None}])
+        wanted = msgspec.to_builtins(customer("sf-1", name="O'NEIL & SONS", tax_registrations=[]))
+        assert [c.external_id for c in await zuora.find("customer", wanted)] == ["A-7"]
 
     async def test_a_stranger_is_not_found(self, zuora: ZuoraConnector, canonical_customer: Wire) -> None:
         assert await zuora.find("customer", {**canonical_customer, "name": "O'Neil, Sons & Co", "id": "sf-1"}) == []

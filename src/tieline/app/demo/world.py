@@ -84,7 +84,7 @@ class Sandboxes:
         await self.post(next(iter(self.urls)), "/clock", {"days": days})
 
     async def webhooks_idle(self, vendor: str) -> bool:
-        return (await self.get(vendor, "/webhooks"))["pending"] == 0
+        return bool((await self.get(vendor, "/webhooks"))["pending"] == 0)
 
     async def close(self) -> None:
         if self._http is not None:

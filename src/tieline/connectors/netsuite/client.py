@@ -33,24 +33,11 @@ _EXTERNAL_ID = re.compile(r"[A-Za-z0-9_-]+\Z")
 _ID = re.compile(r"/(\d+)/?\Z")
 
 
-class _SendsOnce(Session):
-    """A session that never sends a request twice by itself.
-
-    aiohttp repeats a PUT or DELETE when a kept connection breaks before the answer. The write may have been done, and
-    the repeated signature (same nonce) would come back as a wrong login: both must be seen as an unknown outcome.
-    """
-
-    def http(self) -> aiohttp.ClientSession:
-        http = super().http()
-        http._retry_connection = False
-        return http
-
-
 class Client:
     """Thin: paths, headers, pages. Returns records and rows in NetSuite's own shape, fractions as Decimal."""
 
     def __init__(self, settings: NetSuiteSettings) -> None:
-        self._session = _SendsOnce(
+        self._session = Session(
             settings.base_url,
             make_auth(settings),
             Refusals(),

@@ -237,8 +237,8 @@ class NetSuiteConnector:
         return found
 
     async def catalogue(self, kind: str) -> list[Wire]:
-        """item, subsidiary, currency, term, billingschedule as SuiteQL rows; accountingperiod without quarters and years,
-        with name, start, end (`YYYY-MM-DD`) and closed: whether it takes no more postings of receivables.
+        """item, subsidiary, currency, term, billingschedule as SuiteQL rows; accountingperiod without quarters and
+        years, with name, start, end (`YYYY-MM-DD`) and closed: whether it takes no more postings of receivables.
         """
         rows = await self._references.rows(kind)
         return [_period(row) for row in rows if not _is_summary(row)] if kind == "accountingperiod" else rows

@@ -147,20 +147,20 @@ def error_items(body: bytes) -> list[ErrorItem]:
 def _make(start: str, items: Sequence[ErrorItem], status: int, request_id: str, retry_after_s: float) -> TielineError:
     code = items[0].get("errorCode") or items[0].get("statusCode") or ""
     said = "; ".join(text for item in items if (text := _clean(item.get("message"))))
-    todo, reason = CODES.get(code) or STATUSES.get(status) or _unlisted(status)
-    if todo is Next.PERSON and "UNABLE_TO_LOCK_ROW" in said:
+    what_next, reason = CODES.get(code) or STATUSES.get(status) or _unlisted(status)
+    if what_next is Next.PERSON and "UNABLE_TO_LOCK_ROW" in said:
         # a trigger that met a lock reports its own code and the lock only in its text
-        todo, code = Next.RETRY, "UNABLE_TO_LOCK_ROW"
+        what_next, code = Next.RETRY, "UNABLE_TO_LOCK_ROW"
     fields = [name for item in items for name in item.get("fields") or []]
     where = f", field {', '.join(fields)}" if fields else ""
     quote = f': "{said}"' if said else ""
     request = f", request {request_id}" if request_id else ""
     text = f"{start}: {reason}{where}{quote} ({code or f'HTTP {status}'}{request})"
-    return _error(todo, text, code or str(status), request_id, retry_after_s, said)
+    return _error(what_next, text, code or str(status), request_id, retry_after_s, said)
 
 
-def _error(todo: Next, text: str, code: str, request_id: str, retry_after_s: float, said: str) -> TielineError:
-    match todo:
+def _error(what_next: Next, text: str, code: str, request_id: str, retry_after_s: float, said: str) -> TielineError:
+    match what_next:
         case Next.RETRY:
             return TransientError(text, retry_after_s=retry_after_s or LOCK_PAUSE_S)
         case Next.LATER:

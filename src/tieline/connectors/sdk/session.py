@@ -105,8 +105,10 @@ class Session:
             self._http = aiohttp.ClientSession(
                 timeout=self._timeout,
                 connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=20),
-                auto_decompress=True,
             )
+            # aiohttp sends PUT and DELETE again by itself when a kept-alive connection is reset: what is unknown must
+            # reach the ledger as unknown instead. There is no public switch.
+            self._http._retry_connection = False  # noqa: SLF001
         return self._http
 
     async def _send(

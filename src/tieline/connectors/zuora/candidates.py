@@ -16,6 +16,7 @@ from tieline.engine.ports import Candidate, Wire
 
 NAME_FITS, PLACE_FITS = 90.0, 85.0
 MOST = 200
+_LETTERS = 3
 _EXPAND = ("billto",)
 _NOT_WORD = re.compile(r"[^\w]+")
 
@@ -64,9 +65,8 @@ def _escaped(text: str) -> str:
 
 
 async def _by_name(client: ZuoraClient, document: Wire) -> list[Body]:
-    """Accounts that begin with the name's first words and fit it as a whole, at a place that does not contradict."""
-    begins = re.split(r"[^\w\s]", str(document.get("name") or ""), maxsplit=1)[0].strip()
-    first = begins.split(" ", 1)[0]
+    """Accounts that begin with the name's first word and fit it as a whole, at a place that does not contradict."""
+    first = _first_word(str(document.get("name") or ""))
     if not first:
         return []
     fitting: list[Body] = []
@@ -78,6 +78,13 @@ async def _by_name(client: ZuoraClient, document: Wire) -> list[Body]:
         if seen >= MOST:
             break
     return fitting
+
+
+def _first_word(name: str) -> str:
+    """The letters a name begins with ("Acme" of "Acme-Werke"), or its whole first word where they are too few ("O'Neil")."""
+    letters = re.match(r"\w*", name.strip())
+    short = letters[0] if letters else ""
+    return short if len(short) >= _LETTERS else re.split(r"[\s,\[\]]", name.strip(), maxsplit=1)[0]
 
 
 def _fits(document: Wire, account: Body) -> bool:

@@ -82,9 +82,8 @@ class ZuoraClient:
         return await self.post("/v1/accounts", body, key, about=f"account {number}", track=number)
 
     async def update_account(self, number: str, body: Body) -> Body:
-        """PUT /v1/accounts/{number}. A PUT takes no idempotency key: it is idempotent by itself."""
-        about = f"account {number}"
-        return await self._write("PUT", f"/v1/accounts/{_part(number)}", body, {}, about=about, track=number)
+        """PUT /v1/accounts/{number}."""
+        return await self.put(f"/v1/accounts/{_part(number)}", body, about=f"account {number}", track=number)
 
     async def create_order(self, body: Body, key: str, track: str) -> Body:
         """POST /v1/orders, or the asynchronous path with its job followed to the end, as the settings say."""
@@ -207,6 +206,10 @@ class ZuoraClient:
         """Write once: under the same key Zuora repeats its first answer for 24 hours, a failure too."""
         headers = {"Idempotency-Key": self._key(key)} if key else {}
         return await self._write("POST", path, body, headers, about=about, track=track, key=key)
+
+    async def put(self, path: str, body: Body, *, about: str, track: str) -> Body:
+        """Change. A PUT takes no idempotency key: it is idempotent by itself."""
+        return await self._write("PUT", path, body, {}, about=about, track=track)
 
     async def _write(
         self, method: str, path: str, body: Body, headers: dict[str, str], *, about: str, track: str, key: str = ""

@@ -37,7 +37,10 @@ SPECS = {
 
 
 async def fetch(client: ZuoraClient, kind: str, ids: Sequence[str]) -> list[Body | None]:
-    """Documents by Zuora id or by number, in the order asked; None for one that is not there."""
+    """Documents by Zuora id or by number, in the order asked; None for one that is not there.
+
+    A subscription has an id for each of its versions: any of them leads to the version in force.
+    """
     spec = SPECS[kind]
     by_id = [i for i in ids if ZUORA_ID.fullmatch(i)]
     by_number = [i for i in ids if not ZUORA_ID.fullmatch(i)]
@@ -46,14 +49,13 @@ async def fetch(client: ZuoraClient, kind: str, ids: Sequence[str]) -> list[Body
         by_number += [str(s["name"]) for s in found if s.get("isLatestVersion") is False]
     found += await client.listed(spec.path, spec.number.lower(), by_number, expand=spec.expand, only=spec.only)
     await _complete(client, kind, found)
-    keyed = {str(d[name]).casefold(): d for d in found for name in ("id", spec.number) if d.get(name)}
+    # Object query ignores case, and a number that differs only in case may be another document: what is asked decides.
+    keyed = {str(d[name]): d for d in found for name in ("id", spec.number) if d.get(name)}
     if kind == "subscription":
-        # An older version's id leads to the version in force.
         current = {str(s["name"]): s for s in found if s.get("isLatestVersion") is not False}
+        keyed |= current
         keyed |= {str(s["id"]): current.get(str(s["name"]), s) for s in found}
-    # Object query ignores case; a number that differs from what was asked only in case is another document.
-    exact = {str(d[name]): d for d in found for name in ("id", spec.number) if d.get(name)}
-    return [exact.get(i, keyed.get(i.casefold())) if kind != "subscription" else keyed.get(i.casefold()) for i in ids]
+    return [keyed.get(i) for i in ids]
 
 
 async def rate_plans(client: ZuoraClient) -> list[Body]:
