@@ -303,6 +303,35 @@ class TestNothingIsDoneTwice:
         assert isinstance(outcome, RejectedByVendor)
         assert "key was used" in str(outcome)
 
+    async def test_whatever_is_lost_every_order_stands_once(self, zuora: ZuoraConnector, served: Served) -> None:
+        """Thirty orders side by side through every kind of trouble, as the engine would carry them."""
+        await opened(zuora)
+        await served.fault("drop_request", path="^/v1/orders", times=9, skip=1)
+        await served.fault("drop_response", method="POST", path="^/v1/orders$", times=9, skip=4)
+        await served.fault("cut_response", path="^/v1/orders", times=5, skip=2)
+        await served.fault("locked", times=5)
+        for status in (429, 500, 502, 503):
+            await served.fault("status", status=status, path="^/v1/orders", times=4, skip=6)
+
+        async def carried(native: str) -> None:
+            wire, unknown, external_id = order(native), False, ""
+            for _ in range(40):
+                ask = probe if unknown else send
+                outcome = await ask(zuora, ORDER, wire, external_id=external_id)
+                if isinstance(outcome, Applied):
+                    return
+                if isinstance(outcome, Absent):
+                    unknown, external_id = False, outcome.external_id
+                    continue
+                assert isinstance(outcome, (OutcomeUnknown, TransientError)), outcome
+                unknown = unknown or isinstance(outcome, OutcomeUnknown)
+            raise AssertionError(native)
+
+        natives = [f"006Aa00000{n:04d}AAA" for n in range(30)]
+        await asyncio.gather(*(carried(native) for native in natives))
+        assert sorted(o["orderNumber"] for o in served.standing("orders")) == [f"O-{native}" for native in natives]
+        assert len(served.standing("subscriptions")) == 30
+
 
 class TestTroubles:
     async def test_a_lock_is_no_case_and_passes(self, zuora: ZuoraConnector, served: Served) -> None:

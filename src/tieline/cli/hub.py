@@ -1,0 +1,74 @@
+"""Commands that run things: up, sandbox up."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+from typing import Annotated
+
+import typer
+
+from tieline.app.hub import running
+from tieline.app.logs import configure_logs
+from tieline.app.project import Project
+from tieline.cli.output import AsJson, Environment, ProjectFolder, err, open_project, print_json, run
+from tieline.errors import ConfigurationError
+
+sandbox = typer.Typer(help="Vendor sandboxes on loopback, for trying and testing.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(up)
+    app.add_typer(sandbox, name="sandbox")
+
+
+def up(
+    folder: ProjectFolder = None,
+    environment: Environment = "",
+    port: Annotated[int | None, typer.Option(help="Another port than the project's; 0 lets the system choose.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the hub of a project: worker, HTTP intake and sweeps, until Ctrl-C."""
+    configure_logs()
+    run(_up(open_project(folder, environment), port, as_json))
+
+
+async def _up(project: Project, port: int | None, as_json: bool) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, stop.set)
+    async with running(project, port) as (worker, url):
+        connections = {name: f"{url}/intake/{name}" for name in project.settings.connections}
+        if as_json:
+            print_json({"url": url, "intake": connections, "database": str(project.settings.database)})
+            sys.stdout.flush()
+        err.print(f"hub of [bold]{project.settings.name}[/] is up at {url}")
+        for name, address in connections.items():
+            err.print(f"  {name}: webhooks to {address}")
+        err.print("Ctrl-C stops it; `tieline status` in another window shows how it does")
+        while not stop.is_set():
+            if worker.failure is not None:
+                raise ConfigurationError(f"the hub stopped: {worker.failure}") from worker.failure
+            try:
+                await asyncio.wait_for(stop.wait(), 0.5)
+            except TimeoutError:
+                continue
+    err.print("hub is down; runs go on where they were at the next start")
+
+
+@sandbox.command("up")
+def sandbox_up(
+    vendor: Annotated[list[str] | None, typer.Option(help="Only this vendor; may be given several times.")] = None,
+    port: Annotated[list[str] | None, typer.Option(help="VENDOR=PORT; default: 8801 and up.")] = None,
+) -> None:
+    """Play vendors on loopback until Ctrl-C; prints one JSON line with their addresses."""
+    command = [sys.executable, "-m", "tieline_sandbox"]
+    command += [part for name in vendor or [] for part in ("--vendor", name)]
+    command += [part for pair in port or [] for part in ("--port", pair)]
+    try:
+        raise typer.Exit(subprocess.run(command, check=False).returncode)  # noqa: S603 - our own module
+    except KeyboardInterrupt:
+        raise typer.Exit(0) from None

@@ -1,0 +1,68 @@
+"""What a command prints: words and progress on standard error, one JSON document on standard output with --json."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from tieline.app.project import Project, load_project
+from tieline.app.settings import find_project, load_settings
+
+T = TypeVar("T")
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
+ProjectFolder = Annotated[
+    Path | None, typer.Option("--project", "-p", help="The project's folder; default: this one or the nearest above.")
+]
+Environment = Annotated[str, typer.Option("--env", "-e", help="The environment of tieline.toml to use.")]
+
+_encoder = msgspec.json.Encoder(decimal_format="string", enc_hook=str)
+
+
+def print_json(document: Any) -> None:
+    """One JSON document; amounts are strings, so that nothing rounds them."""
+    sys.stdout.write(msgspec.json.format(_encoder.encode(document), indent=2).decode() + "\n")
+
+
+def print_table(title: str, columns: list[str], rows: list[list[Any]], right: frozenset[int] = frozenset()) -> None:
+    """A table for people; columns whose index is in `right` are numbers."""
+    table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="right" if index in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(
+            *("" if cell is None else amount(cell) if isinstance(cell, Decimal) else str(cell) for cell in row)
+        )
+    out.print(table)
+
+
+def amount(value: Decimal) -> str:
+    """12,345.60"""
+    return f"{value:,.2f}"
+
+
+def open_project(folder: Path | None, environment: str = "") -> Project:
+    """The project a command is about. Raises ConfigurationError."""
+    return load_project(load_settings(find_project(folder or Path.cwd()), environment))
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on uvloop where there is one."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(work)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
