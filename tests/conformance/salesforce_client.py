@@ -74,9 +74,7 @@ def refuses_a_wrong_secret(org: Org) -> None:
 def logs_in_with_a_signed_assertion(org: Org) -> None:
     """JWT bearer: the client's own claims, its own expiry, our public key."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    public = key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )

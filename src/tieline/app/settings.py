@@ -71,15 +71,20 @@ def find_project(start: Path) -> Path:
     )
 
 
-def load_settings(root: Path, environment: str = "", environ: Mapping[str, str] | None = None) -> Settings:
-    """Read the settings of a project. Raises ConfigurationError with the file, the line where known, and the remedy."""
+def load_settings(
+    root: Path, environment: str = "", environ: Mapping[str, str] | None = None, *, secrets: bool = True
+) -> Settings:
+    """Read the settings of a project. Raises ConfigurationError with the file, the line where known, and the remedy.
+
+    `secrets` false leaves references to secrets as they are: enough to check a project where they are not to be had.
+    """
     path = root / FILE_NAME
     text = _read(path)
     try:
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{path}: {error}") from error
-    reader = _Reader(path, text, os.environ if environ is None else environ)
+    reader = _Reader(path, text, os.environ if environ is None else environ, secrets)
     if environment:
         tree = _overlay(tree, reader.section(tree, "environments").get(environment), environment, path)
     reader.only(tree, ("project", "hub", "connections", "environments"), "")
@@ -105,8 +110,8 @@ def load_settings(root: Path, environment: str = "", environ: Mapping[str, str] 
 class _Reader:
     """Reads sections and remembers where, so that errors name the line."""
 
-    def __init__(self, path: Path, text: str, environ: Mapping[str, str]) -> None:
-        self._path, self._lines, self._environ = path, text.splitlines(), environ
+    def __init__(self, path: Path, text: str, environ: Mapping[str, str], secrets: bool) -> None:
+        self._path, self._lines, self._environ, self._secrets = path, text.splitlines(), environ, secrets
 
     def section(self, tree: dict[str, Any], name: str) -> dict[str, Any]:
         found: Any = tree.get(name, {})
@@ -135,6 +140,8 @@ class _Reader:
         return ConnectionSettings(name=name, connector=connector, options=resolved, poll_s=own_poll_s)
 
     def _secret(self, place: str, key: str, value: Any) -> Any:
+        if isinstance(value, str) and value.startswith(SECRET_SCHEMES) and not self._secrets:
+            return value
         if isinstance(value, str) and value.startswith("env:"):
             variable = value.removeprefix("env:")
             if variable not in self._environ:

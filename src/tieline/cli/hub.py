@@ -38,8 +38,8 @@ def up(
 async def _up(project: Project, port: int | None, as_json: bool) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(name, stop.set)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
     async with running(project, port) as (worker, url):
         connections = {name: f"{url}/intake/{name}" for name in project.settings.connections}
         if as_json:

@@ -17,7 +17,7 @@ from tieline.mapping import ExampleResult, ProblemsFound
 def register(app: typer.Typer) -> None:
     app.command()(init)
     app.command()(check)
-    app.command()(test)
+    app.command("test")(run_examples)
 
 
 def init(
@@ -39,7 +39,7 @@ def check(folder: ProjectFolder = None, environment: Environment = "", as_json: 
     """Check settings, mapping tables, value maps, policies and processes without calling any system."""
     root = find_project(folder or Path.cwd())
     try:
-        project = load_project(load_settings(root, environment))
+        project = load_project(load_settings(root, environment, secrets=False))
     except ProblemsFound as found:
         if as_json:
             print_json({"ok": False, "problems": [str(p) for p in found.problems]})
@@ -61,9 +61,9 @@ def check(folder: ProjectFolder = None, environment: Environment = "", as_json: 
     out.print("ok: " + ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in counts.items()))
 
 
-def test(folder: ProjectFolder = None, environment: Environment = "", as_json: AsJson = False) -> None:
+def run_examples(folder: ProjectFolder = None, environment: Environment = "", as_json: AsJson = False) -> None:
     """Run the examples inside the mapping tables."""
-    project = load_project(load_settings(find_project(folder or Path.cwd()), environment))
+    project = load_project(load_settings(find_project(folder or Path.cwd()), environment, secrets=False))
     results = project.mappings.run_examples()
     failed = [r for r in results if not r.ok]
     if as_json:

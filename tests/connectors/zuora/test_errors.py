@@ -167,7 +167,8 @@ def test_an_error_names_document_words_code_and_request() -> None:
 
 
 def test_absence_is_an_answer_to_a_read() -> None:
-    assert is_absent(answer(404, b""))
+    assert is_absent(answer(404, {"code": 50000040, "message": "Cannot find entity by key: 'O-1'."}))
+    assert not is_absent(answer(404, b"<html>no such page</html>"))
     assert is_absent(answer(200, failed(40)))
     assert not is_absent(answer(200, failed(30)))
     assert not is_absent(answer(200, {"success": True}))

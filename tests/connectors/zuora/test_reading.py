@@ -25,7 +25,7 @@ from tests.connectors.zuora.tenant import (
 from tieline.connectors.zuora import ZuoraConnector
 from tieline.domain import Address, CreditNote, Invoice, Money, Payment, Subscription, TaxRegistration
 from tieline.engine.ports import Applied, Wire
-from tieline.errors import ConfigurationError, VendorUnavailable
+from tieline.errors import ConfigurationError, RejectedByVendor, VendorUnavailable
 
 
 async def billed(zuora: ZuoraConnector, served: Served, days: int = 13) -> None:
@@ -178,7 +178,7 @@ class TestMoney:
     ) -> None:
         """Search lags: an application without its invoice would be money that settles nothing."""
         await billed(zuora, served, days=45)
-        await served.fault("status", status=404, path="^/object-query/invoices$")
+        await served.fault("slow_object_query", path="^/object-query/invoices$", seconds=400 * 86400)
         with pytest.raises(VendorUnavailable, match="does not show invoice"):
             await zuora.fetch("payment", ["P-00000001"])
 
@@ -227,6 +227,18 @@ class TestOthers:
         assert charges == {"PRPC-EXTRA", "PRPC-SECOND"}
         assert plans["PRP-SETUP"]["product"]["sKU"] == "SETUP"
         await zuora.close()
+
+    async def test_a_query_that_is_not_found_is_no_empty_answer(self, zuora: ZuoraConnector, served: Served) -> None:
+        """A wrong address must not look like a tenant without customers, or every one would be opened twice."""
+        await served.fault("status", status=404, path="^/object-query/", times=4)
+        for asked in (
+            zuora.check(),
+            zuora.find("customer", {"id": "sf-1", "name": "Acme"}),
+            zuora.fetch("invoice", ["INV00000001"]),
+            zuora.changes("invoices", ""),
+        ):
+            with pytest.raises(RejectedByVendor):
+                await asked
 
     async def test_the_connection_says_who_we_are_there(self, zuora: ZuoraConnector) -> None:
         said = await zuora.check()

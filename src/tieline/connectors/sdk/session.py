@@ -118,6 +118,7 @@ class Session:
         body: bytes | None,
         headers: Mapping[str, str],
         writes: bool,
+        again: bool = True,
     ) -> Answer:
         signed = await self.auth.headers(self.http(), method, url)
         self.calls += 1
@@ -134,6 +135,9 @@ class Session:
             what = f"{method} {url.removeprefix(self.base_url)} got no answer: {_cause(error)}"
             if writes:
                 raise OutcomeUnknown(what) from error
+            if again and isinstance(error, aiohttp.ServerDisconnectedError):
+                # a kept-alive connection that the vendor closed meanwhile: a read costs nothing to ask again
+                return await self._send(method, url, body, headers, writes, again=False)
             raise VendorUnavailable(what) from error
 
 

@@ -81,7 +81,7 @@ async def _by_name(client: ZuoraClient, document: Wire) -> list[Body]:
 
 
 def _first_word(name: str) -> str:
-    """The letters a name begins with ("Acme" of "Acme-Werke"), or its whole first word where they are few ("O'Neil")."""
+    """The letters a name begins with ("Acme" of "Acme-Werke"), or its first word where they are few ("O'Neil")."""
     letters = re.match(r"\w*", name.strip())
     short = letters[0] if letters else ""
     return short if len(short) >= _LETTERS else re.split(r"[\s,\[\]]", name.strip(), maxsplit=1)[0]

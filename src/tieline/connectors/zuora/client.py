@@ -125,9 +125,11 @@ class ZuoraClient:
         pairs += [("fields[]", ",".join(fields))] if fields else []
         pairs += [("sort[]", sort)] if sort else []
         pairs += [("cursor", cursor)] if cursor else []
-        page = await self.get(f"/object-query/{kind}?{urlencode(pairs, quote_via=quote)}", f"a query on {kind}")
-        data = (page or {}).get("data")
-        return (data if isinstance(data, list) else []), str((page or {}).get("nextPage") or "")
+        page = await self.read(f"/object-query/{kind}?{urlencode(pairs, quote_via=quote)}", f"a query on {kind}")
+        data = page.get("data")
+        if not isinstance(data, list):
+            raise VendorUnavailable(f"Zuora answered a query on {kind} without records")
+        return data, str(page.get("nextPage") or "")
 
     async def all(
         self, kind: str, filters: Sequence[str] = (), *, expand: Sequence[str] = (), fields: Sequence[str] = ()
@@ -179,7 +181,7 @@ class ZuoraClient:
         found: list[Body] = []
         next_path = path
         while next_path:
-            page = await self.get(next_path, about) or {}
+            page = await self.read(next_path, about)
             found += page.get(field) or []
             next_path = str(page.get("nextPage") or "")
         return found
@@ -191,10 +193,15 @@ class ZuoraClient:
     # --- the wire -----------------------------------------------------------------------------------------------------
 
     async def get(self, path: str, about: str) -> Body | None:
-        """Read; None for what is not there."""
+        """Read one document; None for what is not there."""
         answer = await self._read("GET", path)
-        if errors.is_absent(answer):
-            return None
+        return None if errors.is_absent(answer) else self._body(answer, about)
+
+    async def read(self, path: str, about: str) -> Body:
+        """Read what must be there, a list or a query: "not found" is a wrong address or right, not an empty list."""
+        return self._body(await self._read("GET", path), about)
+
+    def _body(self, answer: Answer, about: str) -> Body:
         if (error := errors.refusal(answer, writes=False, about=about)) is not None:
             raise error
         body = answer.json()

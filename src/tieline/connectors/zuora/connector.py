@@ -116,7 +116,7 @@ class ZuoraConnector:
         return 200, "text/plain", b""
 
     async def check(self) -> str:
-        await self.client.get("/object-query/accounts?pageSize=1", "a query on accounts")
+        await self.client.read("/object-query/accounts?pageSize=1", "a query on accounts")
         return f"Zuora at {self.settings.url}, OAuth client {self.settings.client_id}"
 
     async def close(self) -> None:

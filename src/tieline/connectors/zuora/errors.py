@@ -149,11 +149,11 @@ def job_failure(errors: str, about: str) -> TielineError:
 
 
 def is_absent(answer: Answer) -> bool:
-    """Whether a read was answered with: there is no such record."""
-    if answer.status == 404:
-        return True
+    """Whether a read was answered, by Zuora and not by some proxy's page, with: there is no such record."""
     body = _content(answer)
-    return not isinstance(body, TielineError) and any(r.category == 40 for r in reasons_of(body))
+    if not isinstance(body, dict):
+        return False
+    return answer.status == 404 or any(r.category == 40 for r in reasons_of(body))
 
 
 def reasons_of(body: Any) -> list[Reason]:
