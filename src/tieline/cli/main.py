@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from tieline.cli import hub, project
+from tieline.cli import cases, demo, hub, project
 from tieline.cli.output import err
 from tieline.errors import ConfigurationError, TielineError
 
@@ -19,6 +19,8 @@ app = typer.Typer(
 )
 project.register(app)
 hub.register(app)
+cases.register(app)
+demo.register(app)
 
 
 def run() -> None:

@@ -10,9 +10,14 @@ from typing import Any
 import msgspec
 
 from tieline.engine.records import Effect, EffectKey
-from tieline.errors import PermanentError, TielineError
+from tieline.errors import InvalidMessage, PermanentError, TielineError, TranslationError
+from tieline.mapping import UnmappedValue
 
-RETRY, CORRECT, LINK, SKIP, CANCEL, APPROVE, REFUSE = "retry", "correct", "link", "skip", "cancel", "approve", "refuse"
+RETRY, CORRECT, LINK, SKIP, CANCEL = "retry", "correct", "link", "skip", "cancel"
+APPROVE, REFUSE, CREATE = "approve", "refuse", "create"
+CORRECT_MAP = "correct-map"
+"""A value map gets an entry, then every case of the same cause is tried again."""
+
 _NUMBERS = re.compile(r"[0-9A-Za-z._-]*\d[0-9A-Za-z._-]*")
 
 
@@ -55,11 +60,12 @@ def rejected(effect: Effect, document: dict[str, Any]) -> Problem:
 
 def untranslatable(key: EffectKey, error: PermanentError, document: dict[str, Any]) -> Problem:
     """A mapping table could not make the document."""
+    unmapped = isinstance(error, UnmappedValue)
     return Problem(
         case_class=f"{key.kind}-not-mapped",
-        cause=getattr(error, "cause", "") or f"{key.connection}: {_without_numbers(str(error))}",
+        cause=unmapped_cause(error) if unmapped else f"{key.connection}: {_without_numbers(str(error))}",
         message=f"{_called(key.kind, document)} cannot be written for {key.connection}: {error}",
-        actions=[RETRY, CORRECT, LINK, SKIP, CANCEL],
+        actions=[RETRY, *([CORRECT_MAP] if unmapped else []), CORRECT, LINK, SKIP, CANCEL],
         details={"effect": str(key), "document": plain(document)},
         amount=_amount(document),
     )
@@ -91,6 +97,14 @@ def orphan(parent: EffectKey, within: timedelta) -> Problem:
 def stopped(process: str, error: BaseException) -> Problem:
     """The process itself failed: nothing more is done until somebody looks."""
     text = str(error) or type(error).__name__
+    if isinstance(error, TranslationError | InvalidMessage):
+        unmapped = isinstance(error, UnmappedValue)
+        return Problem(
+            case_class="message-not-understood",
+            cause=unmapped_cause(error) if unmapped else f"{process}: {_without_numbers(text)}",
+            message=text,
+            actions=[RETRY, *([CORRECT_MAP] if unmapped else []), CANCEL],
+        )
     name = "" if isinstance(error, TielineError) else f"{type(error).__name__}: "
     return Problem(
         case_class="process-stopped",
@@ -99,6 +113,11 @@ def stopped(process: str, error: BaseException) -> Problem:
         actions=[RETRY, CANCEL],
         details={"error": type(error).__name__},
     )
+
+
+def unmapped_cause(error: PermanentError) -> str:
+    """Equal for all documents that lack the same entry of the same value map."""
+    return f"unmapped:{error.value_map}:{error.key}" if isinstance(error, UnmappedValue) else ""
 
 
 def plain(value: Any) -> Any:

@@ -13,7 +13,18 @@ import msgspec
 
 from tieline.domain import Customer, Subscription, kind_of
 from tieline.domain.schedule import sales_order, services_project, subscription_order
-from tieline.engine.cases import CANCEL, RETRY, CasePolicy, Problem, plain
+from tieline.engine.cases import (
+    APPROVE,
+    CANCEL,
+    CORRECT_MAP,
+    CREATE,
+    LINK,
+    REFUSE,
+    RETRY,
+    CasePolicy,
+    Problem,
+    plain,
+)
 from tieline.engine.ports import Candidate
 from tieline.engine.process import Process, process
 from tieline.engine.records import EffectKey
@@ -117,7 +128,7 @@ def _invalid(won: OpportunityWon, findings: list[Finding]) -> Problem:
         case_class=first.case_class,
         cause=first.cause,
         message="; ".join(dict.fromkeys(f.message for f in findings)),
-        actions=[RETRY, "correct-map", CANCEL],
+        actions=[RETRY, CORRECT_MAP, CANCEL],
         details={
             "deal": won.contract.name,
             "customer": won.customers[-1].name,
@@ -164,11 +175,11 @@ async def _ask_which(run: Run, connection: str, customer: Customer, candidates: 
                 f"{customer.name} may be any of {len(candidates)} customers in {connection}: "
                 + "; ".join(f"{c.display or c.external_id} {c.name}, {c.address}" for c in candidates)
             ),
-            actions=["link", "create", CANCEL],
+            actions=[LINK, CREATE, CANCEL],
             details={"customer": plain(customer), "candidates": [plain(c) for c in candidates]},
         )
     )
-    if decision.action != "link":
+    if decision.action != LINK:
         return None
     external_id = str(decision.arguments["external_id"])
     known = {c.external_id: c for c in candidates}
@@ -207,7 +218,7 @@ async def obtain_approvals(run: Run, won: OpportunityWon) -> None:
     needed: list[ApprovalNeeded] = await run.step(approvals_needed, run, won)
     for question in needed:
         decision: Decision = await run.case(_approval(won, question))
-        if decision.action == "refuse":
+        if decision.action == REFUSE:
             raise RunCancelled(f"refused by {decision.by}: {decision.reason or 'no reason given'}")
 
 
@@ -222,7 +233,7 @@ def _approval(won: OpportunityWon, question: ApprovalNeeded) -> Problem:
         case_class="approval",
         cause=f"approval:{question.rule}",
         message=question.message,
-        actions=["approve", "refuse"],
+        actions=[APPROVE, REFUSE],
         details={"rule": question.rule, "deal": won.contract.name, "contract": plain(won.contract)},
         amount=str(won.contract.value),
         policy=CasePolicy(

@@ -1,0 +1,279 @@
+"""Commands about cases: list, show, and each decision."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from tieline.app import cases as use
+from tieline.app.project import load_project
+from tieline.app.settings import find_project, load_settings
+from tieline.app.wiring import make_resources, replay_corrections
+from tieline.cli.output import AsJson, ProjectFolder, out, print_json, print_table, run
+from tieline.engine.records import CaseRow, CaseState
+from tieline.processes.resources import Resources
+from tieline.storage.sqlite import SqliteStore
+
+CaseId = Annotated[str | None, typer.Argument(help="The case, as `tieline cases` shows it.")]
+Cause = Annotated[str | None, typer.Option(help="All open cases of this cause instead of one case.")]
+Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; kept with the decision.")]
+By = Annotated[str, typer.Option(help="Who decides; default: you.")]
+
+cases = typer.Typer(help="What waits for a person: list, show, decide.", invoke_without_command=True)
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(cases, name="cases")
+
+
+@cases.callback()
+def default(context: typer.Context, folder: ProjectFolder = None, as_json: AsJson = False) -> None:
+    """What waits for a person: list, show, decide. Without a command: the open cases by cause."""
+    if context.invoked_subcommand is None:
+        list_cases(folder=folder, as_json=as_json)
+
+
+@cases.command("list")
+def list_cases(
+    folder: ProjectFolder = None,
+    case_class: Annotated[str | None, typer.Option("--class", help="Only this class.")] = None,
+    owner: Annotated[str | None, typer.Option(help="Only what this owner must decide.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Also decided and closed ones.")] = False,
+    each: Annotated[bool, typer.Option("--each", help="Every case on a line of its own.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """The open cases, grouped by cause: one remedy releases a group."""
+    states = tuple(CaseState) if everything else (CaseState.OPEN,)
+
+    async def work() -> list[use.CaseGroup]:
+        async with _store(folder) as store:
+            return await use.groups(store, states=states, case_class=case_class, owner=owner)
+
+    found = run(work())
+    if as_json:
+        print_json([{**msgspec.to_builtins(g), "count": len(g.cases)} for g in found])
+    elif not found:
+        out.print("no open cases: nothing waits for a person")
+    elif each:
+        rows = [[c.id, c.case_class, c.owner, _age(c), c.amount, c.message] for g in found for c in g.cases]
+        print_table("", ["case", "class", "owner", "age", "amount", "what happened"], rows)
+    else:
+        _print_groups(found)
+
+
+def _print_groups(found: list[use.CaseGroup]) -> None:
+    for group in found:
+        count = f"{len(group.cases)} cases" if len(group.cases) > 1 else "1 case"
+        late = f", [red]{group.overdue} overdue[/]" if group.overdue else ""
+        out.print(f"[bold]{group.cause}[/]  {count}, oldest {_age(group.example)}, owner {group.owner}{late}")
+        out.print(f"  {group.example.message.splitlines()[0]}", markup=False, soft_wrap=True)
+        out.print(f"  e.g. {group.example.id}  next: {group.next_step}", markup=False, soft_wrap=True)
+
+
+@cases.command()
+def show(
+    case_id: Annotated[str, typer.Argument(help="The case.")], folder: ProjectFolder = None, as_json: AsJson = False
+) -> None:
+    """One case: what happened, the document, the candidates, and what may be done."""
+
+    async def work() -> CaseRow:
+        async with _store(folder) as store:
+            return await use.get_case(store, case_id)
+
+    case = run(work())
+    if as_json:
+        print_json(msgspec.to_builtins(case))
+        return
+    out.print(f"[bold]{case.id}[/]  {case.case_class}  [{_colour(case)}]{case.state}[/]")
+    out.print(case.message, markup=False, soft_wrap=True)
+    due = f"{case.due_at:%Y-%m-%d %H:%M} UTC"
+    print_table(
+        "",
+        ["", ""],
+        [
+            ["deal", case.correlation_id],
+            ["amount", case.amount],
+            ["owner", case.owner + (f" (escalated {case.escalated_at:%Y-%m-%d %H:%M})" if case.escalated_at else "")],
+            ["opened", f"{case.opened_at:%Y-%m-%d %H:%M} UTC ({_age(case)} ago)"],
+            ["due", due + (f", then {case.escalate_to}" if case.escalate_to else "")],
+            ["next step", case.next_step],
+            [
+                "actions",
+                ", ".join(case.actions) if case.state is CaseState.OPEN else f"{case.decision} by {case.decided_by}",
+            ],
+            ["cause", case.cause],
+        ],
+    )
+    _print_details(case)
+
+
+def _print_details(case: CaseRow) -> None:
+    candidates = case.details.get("candidates")
+    if candidates:
+        mine = case.details["customer"]
+        address = mine.get("billing_address", {})
+        rows = [
+            [
+                "ours",
+                mine["name"],
+                ", ".join(filter(None, (address.get(k, "") for k in ("street", "city", "country")))),
+                "",
+            ]
+        ]
+        rows += [[c["external_id"], c["name"], c["address"], c["matched_by"]] for c in candidates]
+        print_table("candidates", ["id", "name", "address", "matched by"], rows)
+    for finding in case.details.get("findings", []):
+        out.print(f"  - {finding['message']}", markup=False, soft_wrap=True)
+    if "document" in case.details:
+        out.print_json(data=case.details["document"])
+
+
+def _decision_command(action: str, help_text: str) -> None:
+    @cases.command(action, help=help_text)
+    def command(
+        case_id: CaseId = None,
+        cause: Cause = None,
+        reason: Reason = "",
+        by: By = "",
+        folder: ProjectFolder = None,
+        as_json: AsJson = False,
+    ) -> None:
+        _decide(folder, case_id, cause, action, by, reason, {}, as_json)
+
+
+for _action, _help in (
+    ("retry", "Try again as it is: after the cause was mended elsewhere."),
+    ("skip", "Go on without this document; say why with --reason."),
+    ("cancel", "Cancel the run; what it did is taken back (compensated)."),
+    ("approve", "Approve what waits for approval."),
+    ("refuse", "Refuse what waits for approval; the deal stops."),
+    ("create", "None of the candidates: create a new record."),
+):
+    _decision_command(_action, _help)
+
+
+@cases.command()
+def link(
+    case_id: Annotated[str, typer.Argument(help="The case.")],
+    external_id: Annotated[str, typer.Argument(help="The id of the record that stands there already.")],
+    reason: Reason = "",
+    by: By = "",
+    folder: ProjectFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """It stands there already under this id: use that record."""
+    _decide(folder, case_id, None, "link", by, reason, {"external_id": external_id}, as_json)
+
+
+@cases.command()
+def correct(
+    case_id: CaseId = None,
+    cause: Cause = None,
+    field: Annotated[
+        list[str] | None, typer.Option("--set", help="FIELD=VALUE of the document; dotted, several times.")
+    ] = None,
+    value_map: Annotated[
+        str | None, typer.Option("--map", help="Correct this value map instead of the document.")
+    ] = None,
+    key: Annotated[str | None, typer.Option(help="The key the value map lacks.")] = None,
+    as_like: Annotated[str | None, typer.Option("--like", help="Copy the row of this key.")] = None,
+    column: Annotated[list[str] | None, typer.Option(help="COLUMN=VALUE of the new row.")] = None,
+    reason: Reason = "",
+    by: By = "",
+    folder: ProjectFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Correct the document of a case, or (--map) a value map, which releases every case of the cause."""
+    if value_map is None:
+        _decide(folder, case_id, cause, "correct", by, reason, _pairs(field or []), as_json)
+        return
+    if key is None or (as_like is None) == (not column):
+        raise typer.BadParameter("--map needs --key and either --like or --column")
+
+    async def work() -> list[str]:
+        async with _store(folder) as store:
+            if case_id is None and cause is None:
+                about = None
+            else:
+                about = (await use.chosen(store, case_id, cause))[0].cause
+            table = (await _resources(folder, store)).value_map(value_map)
+            row = use.like(table, as_like) if as_like else _pairs(column or [])
+            return await use.correct_value_map(
+                store, table, key, row, by=by or getpass.getuser(), reason=reason, cause=about
+            )
+
+    released = run(work())
+    if as_json:
+        print_json({"value_map": value_map, "key": key, "released": released})
+        return
+    out.print(
+        f"{value_map}: {key} recorded; {len(released)} cases released. Put the entry into the project's value_maps/ too."
+    )
+
+
+def _decide(
+    folder: Path | None,
+    case_id: str | None,
+    cause: str | None,
+    action: str,
+    by: str,
+    reason: str,
+    arguments: dict[str, Any],
+    as_json: bool,
+) -> None:
+    async def work() -> list[str]:
+        async with _store(folder) as store:
+            found = await use.chosen(store, case_id, cause)
+            return await use.decide(
+                store, found, action, by=by or getpass.getuser(), reason=reason, arguments=arguments
+            )
+
+    decided = run(work())
+    if as_json:
+        print_json({"action": action, "decided": decided})
+        return
+    what = decided[0] if len(decided) == 1 else f"{len(decided)} cases"
+    out.print(f"{what}: {action} recorded; the hub carries it out")
+
+
+@asynccontextmanager
+async def _store(folder: Path | None) -> AsyncIterator[SqliteStore]:
+    settings = load_settings(find_project(folder or Path.cwd()), secrets=False)
+    store = SqliteStore(settings.database)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def _resources(folder: Path | None, store: SqliteStore) -> Resources:
+    project = load_project(load_settings(find_project(folder or Path.cwd()), secrets=False))
+    resources = make_resources(project, {})
+    await replay_corrections(store, resources)
+    return resources
+
+
+def _pairs(texts: list[str]) -> dict[str, str]:
+    pairs = dict(text.partition("=")[::2] for text in texts)
+    if not all(pairs) or any("=" not in text for text in texts):
+        raise typer.BadParameter("write NAME=VALUE")
+    return pairs
+
+
+def _age(case: CaseRow) -> str:
+    age: timedelta = datetime.now(UTC) - case.opened_at
+    minutes = int(age.total_seconds() // 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // 1440} d"
+
+
+def _colour(case: CaseRow) -> str:
+    return {CaseState.OPEN: "red", CaseState.DECIDED: "yellow"}.get(case.state, "green")
