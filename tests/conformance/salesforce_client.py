@@ -269,7 +269,7 @@ def raises_on_a_session_it_cannot_renew(org: Org) -> None:
 @suite.check
 def raises_when_the_daily_allowance_is_spent(org: Org) -> None:
     org.sandbox.order("configure", {"daily_api_requests": 1})
-    error = raised(exceptions.SalesforceRefusedRequest, lambda: org.client.limits())
+    error = raised(exceptions.SalesforceRefusedRequest, org.client.limits)
     org.sandbox.order("configure", {"daily_api_requests": 100_000})
     assert error.content[0]["errorCode"] == "REQUEST_LIMIT_EXCEEDED", error
 

@@ -240,3 +240,28 @@ class StoreContract:
         assert cursor is not None
         assert entity is not None
         assert (cursor.value, entity.content_hash, [lane.state for lane in await store.lanes()]) == ("2", "2", ["2"])
+
+    async def test_events_are_found_by_what_they_name(self, store: Store) -> None:
+        """An id that stands only inside an event's data is found all the same."""
+        await store.commit(Batch(events=[notified("one"), notified("two"), notified("one", 1)]))
+        assert [e.seq for e in await store.events(naming='"native_id":"one"')] == [1, 3]
+        assert [e.seq for e in await store.events(type="VendorNotified", naming="two")] == [2]
+        assert await store.events(type="OpportunityWon", naming="two") == []
+
+    async def test_the_newest_rows_come_in_order_too(self, store: Store) -> None:
+        """A tail is the end of the list, still oldest first."""
+        later = [effect(n, EffectState.APPLIED, intended_at=NOW + timedelta(seconds=n)) for n in range(1, 6)]
+        await store.commit(
+            Batch(events=[notified(str(n)) for n in range(5)], runs=[run_row(n) for n in range(1, 6)], effects=later)
+        )
+        assert [e.seq for e in await store.events(limit=2, newest=True)] == [4, 5]
+        assert [r.event_seq for r in await store.runs(limit=2, newest=True)] == [4, 5]
+        assert [e.revision for e in await store.effects(limit=2, newest=True)] == [4, 5]
+        assert len(await store.events(limit=50, newest=True)) == 5
+
+    async def test_effects_are_counted_by_system_kind_and_state(self, store: Store) -> None:
+        await store.commit(Batch(effects=[effect(1, EffectState.APPLIED), effect(2, EffectState.IN_DOUBT)]))
+        assert await store.count_effects() == {
+            ("erp", "invoice", "applied"): 1,
+            ("erp", "invoice", "in_doubt"): 1,
+        }

@@ -113,7 +113,7 @@ async def correct_value_map(
     Returns the ids of the released cases. Raises NotDecidable for a value the map cannot take.
     """
     try:
-        value_map.with_entry(key, value if value_map.columns else next(iter(value.values()), ""))
+        value_map.with_entry(key, dict(value) if value_map.columns else next(iter(value.values()), ""))
     except ValueError as error:
         raise NotDecidable(f"value map '{value_map.name}': {error}") from error
     now = datetime.now(UTC)

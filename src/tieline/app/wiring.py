@@ -41,6 +41,11 @@ def open_store(project: Project) -> SqliteStore:
     return SqliteStore(project.settings.database)
 
 
+def open_reader(database: Path) -> Store:
+    """A store for looking at it beside a hub that works on it. Raises ConfigurationError."""
+    return SqliteStore(database, read_only=True)
+
+
 @contextmanager
 def only_worker(database: Path) -> Iterator[None]:
     """Hold the right to work on a store. Raises ConfigurationError when another process has it."""

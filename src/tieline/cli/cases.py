@@ -199,10 +199,7 @@ def correct(
 
     async def work() -> list[str]:
         async with _store(folder) as store:
-            if case_id is None and cause is None:
-                about = None
-            else:
-                about = (await use.chosen(store, case_id, cause))[0].cause
+            about = (await use.chosen(store, case_id, cause))[0].cause if case_id or cause else None
             table = (await _resources(folder, store)).value_map(value_map)
             row = use.like(table, as_like) if as_like else _pairs(column or [])
             return await use.correct_value_map(
@@ -213,9 +210,8 @@ def correct(
     if as_json:
         print_json({"value_map": value_map, "key": key, "released": released})
         return
-    out.print(
-        f"{value_map}: {key} recorded; {len(released)} cases released. Put the entry into the project's value_maps/ too."
-    )
+    out.print(f"{value_map}: {key} recorded; {len(released)} cases released")
+    out.print("put the entry into the project's value_maps/ too, so that the next release has it", soft_wrap=True)
 
 
 def _decide(

@@ -19,6 +19,7 @@ app = typer.Typer(
 )
 project.register(app)
 hub.register(app)
+views.register(app)
 cases.register(app)
 demo.register(app)
 

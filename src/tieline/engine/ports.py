@@ -100,8 +100,15 @@ class Store(Protocol):
         external_id: str | None = None,
         canonical_id: str | None = None,
         limit: int = 1000,
+        newest: bool = False,
     ) -> list[Effect]:
-        """Effects that match all the given filters, oldest intention first, every revision."""
+        """Effects that match all the given filters, oldest intention first, every revision.
+
+        `newest` keeps the last `limit` of them and not the first.
+        """
+
+    async def count_effects(self) -> dict[tuple[str, str, str], int]:
+        """(connection, kind, state) → number of revisions."""
 
     async def journal(self, run_id: str) -> list[JournalEntry]:
         """The entries of a run by position."""
@@ -117,8 +124,12 @@ class Store(Protocol):
         correlation_id: str | None = None,
         after: tuple[int, str] = (-1, ""),
         limit: int = 1000,
+        newest: bool = False,
     ) -> list[RunRow]:
-        """Runs in the order of their events; `after` is the (event_seq, id) of the last one of the page before."""
+        """Runs in the order of their events; `after` is the (event_seq, id) of the last one of the page before.
+
+        `newest` keeps the last `limit` of them and not the first.
+        """
 
     async def count_runs(self) -> dict[tuple[str, str], int]:
         """(process, state) → number of runs."""
@@ -136,10 +147,16 @@ class Store(Protocol):
         correlation_id: str | None = None,
         type: str | None = None,  # noqa: A002
         subject: str | None = None,
+        naming: str | None = None,
         after_seq: int = 0,
         limit: int = 1000,
+        newest: bool = False,
     ) -> list[LoggedEvent]:
-        """Events that match all the given filters, in log order; `type` is a name without version."""
+        """Events that match all the given filters, in log order; `type` is a name without version.
+
+        `naming` is a text that their data contains, exactly as written; it reads every event the other filters leave.
+        `newest` keeps the last `limit` of them and not the first.
+        """
 
     async def waits(self, topics: Sequence[str] | None = None) -> list[Wait]:
         """Who waits at these topics; all waits when none are given."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import msgspec
 
@@ -27,6 +28,8 @@ from tieline.engine.records import (
 )
 from tieline.errors import ConcurrencyConflict
 from tieline.events import GENESIS, Event, LoggedEvent, chain_hash, event_name
+
+R = TypeVar("R")
 
 
 class MemoryStore:
@@ -78,6 +81,7 @@ class MemoryStore:
         external_id: str | None = None,
         canonical_id: str | None = None,
         limit: int = 1000,
+        newest: bool = False,
     ) -> list[Effect]:
         found = [
             effect
@@ -90,7 +94,11 @@ class MemoryStore:
             and external_id in (None, effect.external_id)
             and canonical_id in (None, effect.canonical_id)
         ]
-        return sorted(found, key=lambda e: (e.intended_at, *e.key, e.revision))[:limit]
+        return _page(sorted(found, key=lambda e: (e.intended_at, *e.key, e.revision)), limit, newest)
+
+    async def count_effects(self) -> dict[tuple[str, str, str], int]:
+        everything = (effect for revisions in self._effects.values() for effect in revisions.values())
+        return dict(Counter((e.connection, e.kind, e.state.value) for e in everything))
 
     async def journal(self, run_id: str) -> list[JournalEntry]:
         return [entry for (run, _), entry in sorted(self._journal.items()) if run == run_id]
@@ -108,6 +116,7 @@ class MemoryStore:
         correlation_id: str | None = None,
         after: tuple[int, str] = (-1, ""),
         limit: int = 1000,
+        newest: bool = False,
     ) -> list[RunRow]:
         found = [
             msgspec.structs.replace(run)
@@ -118,7 +127,7 @@ class MemoryStore:
             and correlation_id in (None, run.correlation_id)
             and (run.event_seq, run.id) > after
         ]
-        return sorted(found, key=lambda r: (r.event_seq, r.id))[:limit]
+        return _page(sorted(found, key=lambda r: (r.event_seq, r.id)), limit, newest)
 
     async def count_runs(self) -> dict[tuple[str, str], int]:
         return dict(Counter((run.process, run.state.value) for run in self._runs.values()))
@@ -138,8 +147,10 @@ class MemoryStore:
         correlation_id: str | None = None,
         type: str | None = None,  # noqa: A002
         subject: str | None = None,
+        naming: str | None = None,
         after_seq: int = 0,
         limit: int = 1000,
+        newest: bool = False,
     ) -> list[LoggedEvent]:
         found = [
             e
@@ -147,8 +158,9 @@ class MemoryStore:
             if correlation_id in (None, e.correlation_id)
             and type in (None, event_name(e.type))
             and subject in (None, e.subject)
+            and (naming is None or naming.encode() in e.data)
         ]
-        return found[:limit]
+        return _page(found, limit, newest)
 
     async def waits(self, topics: Sequence[str] | None = None) -> list[Wait]:
         return [msgspec.structs.replace(w) for w in self._waits.values() if topics is None or w.topic in topics]
@@ -229,6 +241,10 @@ class MemoryStore:
         self._events.append(logged)
         self._by_identity[event.source, event.id] = logged
         return AppendResult(Appended.NEW, logged)
+
+
+def _page(found: list[R], limit: int, newest: bool) -> list[R]:
+    return found[max(len(found) - limit, 0) :] if newest else found[:limit]
 
 
 def log_event(event: Event, last: LoggedEvent | None, recorded_at: datetime) -> LoggedEvent:

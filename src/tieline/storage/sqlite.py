@@ -34,7 +34,7 @@ from tieline.engine.records import (
     Wait,
 )
 from tieline.errors import ConcurrencyConflict, ConfigurationError
-from tieline.events import Event, LoggedEvent
+from tieline.events import Event, LoggedEvent, topic
 from tieline.storage import statements as sql
 from tieline.storage.memory import log_event
 from tieline.storage.migrate import bring_up_to_date
@@ -148,9 +148,9 @@ class SqliteStore:
         row = self._reader.execute(table.select(where, tail), tuple(values)).fetchone()
         return table.codec.decode(row) if row else None
 
-    def _events(self, where: str, values: Sequence[Any], limit: int) -> list[LoggedEvent]:
-        text = f"SELECT {sql.EVENT_COLUMNS} FROM event WHERE {where} ORDER BY seq LIMIT {limit:d}"
-        return [sql.EVENT.decode(row) for row in self._reader.execute(text, tuple(values))]
+    def _events(self, where: str, values: Sequence[Any], limit: int, newest: bool = False) -> list[LoggedEvent]:
+        text = f"SELECT {sql.EVENT_COLUMNS} FROM event WHERE {where} {_tail(('seq',), limit, newest)}"
+        return _in_order([sql.EVENT.decode(row) for row in self._reader.execute(text, tuple(values))], newest)
 
     async def find_effect(self, key: EffectKey) -> Effect | None:
         where = "connection = ? AND kind = ? AND canonical_id = ? AND action = ?"
@@ -166,6 +166,7 @@ class SqliteStore:
         external_id: str | None = None,
         canonical_id: str | None = None,
         limit: int = 1000,
+        newest: bool = False,
     ) -> list[Effect]:
         where, values = _filters(
             correlation_id=correlation_id,
@@ -175,9 +176,12 @@ class SqliteStore:
             external_id=external_id,
             canonical_id=canonical_id,
         )
-        return self._rows(
-            sql.EFFECT, where, values, f"ORDER BY intended_at, connection, kind, canonical_id, revision LIMIT {limit:d}"
-        )
+        order = ("intended_at", "connection", "kind", "canonical_id", "action", "revision")
+        return _in_order(self._rows(sql.EFFECT, where, values, _tail(order, limit, newest)), newest)
+
+    async def count_effects(self) -> dict[tuple[str, str, str], int]:
+        text = "SELECT connection, kind, state, count(*) FROM effect GROUP BY connection, kind, state"
+        return {(connection, kind, state): count for connection, kind, state, count in self._reader.execute(text)}
 
     async def journal(self, run_id: str) -> list[JournalEntry]:
         return self._rows(sql.JOURNAL, "run_id = ?", (run_id,), "ORDER BY position")
@@ -194,13 +198,15 @@ class SqliteStore:
         correlation_id: str | None = None,
         after: tuple[int, str] = (-1, ""),
         limit: int = 1000,
+        newest: bool = False,
     ) -> list[RunRow]:
         where, values = _filters(process=process, key=key, correlation_id=correlation_id)
         if states:
             where = _and(where, f"state IN ({sql.marks(states)})")
             values += [state.value for state in states]
         where = _and(where, "(event_seq, id) > (?, ?)")
-        return self._rows(sql.RUN, where, [*values, *after], f"ORDER BY event_seq, id LIMIT {limit:d}")
+        rows = self._rows(sql.RUN, where, [*values, *after], _tail(("event_seq", "id"), limit, newest))
+        return _in_order(rows, newest)
 
     async def count_runs(self) -> dict[tuple[str, str], int]:
         text = "SELECT process, state, count(*) FROM run GROUP BY process, state"
@@ -223,14 +229,20 @@ class SqliteStore:
         correlation_id: str | None = None,
         type: str | None = None,  # noqa: A002
         subject: str | None = None,
+        naming: str | None = None,
         after_seq: int = 0,
         limit: int = 1000,
+        newest: bool = False,
     ) -> list[LoggedEvent]:
         where, values = _filters(correlation_id=correlation_id, subject=subject)
-        if type is not None:
+        if type is not None and subject is not None:
+            where, values = _and(where, "topic = ?"), [*values, topic(type, subject)]
+        elif type is not None:
             where = _and(where, "topic >= ? AND topic < ?")
             values += [f"{type}:", f"{type};"]  # ";" is the character behind ":"
-        return self._events(_and(where, "seq > ?"), [*values, after_seq], limit)
+        if naming is not None:
+            where, values = _and(where, "instr(data, ?) > 0"), [*values, naming.encode()]
+        return self._events(_and(where, "seq > ?"), [*values, after_seq], limit, newest)
 
     async def waits(self, topics: Sequence[str] | None = None) -> list[Wait]:
         if topics is None:
@@ -343,6 +355,16 @@ def _known(connection: Any, event: Event) -> LoggedEvent | None:
 def _filters(**wanted: str | None) -> tuple[str, list[Any]]:
     given = {name: value for name, value in wanted.items() if value is not None}
     return " AND ".join(f'"{name}" = ?' for name in given), list(given.values())
+
+
+def _tail(order: Sequence[str], limit: int, newest: bool) -> str:
+    """The first rows in this order, or the last ones, which then come out backwards."""
+    columns = ", ".join(f"{name} DESC" if newest else name for name in order)
+    return f"ORDER BY {columns} LIMIT {limit:d}"
+
+
+def _in_order(rows: list[R], newest: bool) -> list[R]:
+    return rows[::-1] if newest else rows
 
 
 def _and(left: str, right: str) -> str:

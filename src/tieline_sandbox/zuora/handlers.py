@@ -138,8 +138,8 @@ def create_order_async(faults: Faults) -> Callable[[Tenant, Call], Answer]:
                 job.update(status="Failed", errors=f"[40000050]: {LOCKED}")
                 return
             try:
-                result = orders.create(t, body)
-                job.update(status="Completed", result={k: v for k, v in result.items() if k != "success"})
+                made = {k: v for k, v in orders.create(t, body).items() if k != "success"}
+                job.update(status="Completed", result={**made, "jobType": "AsyncCreateOrder"})
             except Refusal as refusal:
                 job.update(status="Failed", errors=f"[{refusal.code}]: {refusal.message}")
 

@@ -84,6 +84,7 @@ async def _complete(client: ZuoraClient, kind: str, found: list[Body]) -> None:
         await _settled(client, found, "credit-memos", "creditMemoApplications", "amount")
     elif kind == "payment":
         await _settled(client, found, "payments", "paymentApplications", "applyAmount")
+        await client.each(lambda payment: _intended(client, payment), [p for p in found if p["status"] == "Error"])
 
 
 async def _items(client: ZuoraClient, invoice: Body) -> None:
@@ -135,6 +136,12 @@ async def _settled(client: ZuoraClient, found: list[Body], path: str, applicatio
     for holder in [*parts, *found]:
         if holder.get("invoiceId"):
             holder["invoiceNumber"] = numbers[str(holder["invoiceId"])]
+
+
+async def _intended(client: ZuoraClient, payment: Body) -> None:
+    """A declined payment settles nothing and names no invoice: those of its account and amount are what it was for."""
+    filters = [f"accountid.EQ:{payment['account']['id']}", f"amount.EQ:{payment['amount']}"]
+    payment["intendedInvoices"] = [str(i["invoiceNumber"]) async for i in client.all("invoices", filters)]
 
 
 async def _parts(client: ZuoraClient, document: Body, path: str, applications: str, amount: str) -> None:

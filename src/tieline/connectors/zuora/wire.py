@@ -288,7 +288,7 @@ class FetchedMemo(TypedDict, total=False):
 
 
 class FetchedPayment(TypedDict, total=False):
-    """A payment with its account. `parts` is added by the connector.
+    """A payment with its account. `parts` is added by the connector, `intendedInvoices` to a declined one.
 
     `status` is Processed, Error (declined: then gatewayResponse says why), Draft, Processing, Voided or Canceled.
     """
@@ -309,6 +309,7 @@ class FetchedPayment(TypedDict, total=False):
     gatewayState: str
     referenceId: str
     parts: Required[list[Part]]
+    intendedInvoices: list[str]
     updatedDate: str
 
 

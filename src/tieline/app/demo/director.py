@@ -1,0 +1,395 @@
+"""The demonstration from start to end: serve, sell, break things, let time pass, settle, judge."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from tieline.app import cases as people
+from tieline.app.demo.deals import Deal, Sales, load, make_sales
+from tieline.app.demo.judge import Sold, Verdict, judge, read_systems
+from tieline.app.demo.servers import Server, hub_server, sandbox_server
+from tieline.app.demo.world import SECRETS, Sandboxes, furnish
+from tieline.app.template import make_project
+from tieline.engine.records import CaseRow, CaseState, RunState
+from tieline.errors import TielineError
+from tieline.storage.sqlite import SqliteStore
+
+OPENS_ON = date(2026, 1, 5)
+MONTHS = 38
+SETTLE_WITHIN_S = 240.0
+WIN_AT_ONCE = 10
+STATES = [RunState.QUEUED, RunState.READY, RunState.WAITING]
+
+Tell = Callable[[str, float], None]
+"""Told of the stage and how far it is (0 to 1)."""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What to show."""
+
+    deals: int = 200
+    seed: int = 1
+    faults: bool = True
+    folder: Path | None = None
+
+
+class Outcome(msgspec.Struct, kw_only=True):
+    """What was seen at the end."""
+
+    verdict: Verdict
+    cases: list[CaseRow]
+    kills: int
+    faults: int
+    duplicates_sent: int
+    seconds: float
+    folder: Path
+    approved: int
+    requests: int
+
+
+async def perform(plan: Plan, tell: Tell) -> Outcome:
+    """Run the demonstration. Raises TielineError when a part of it cannot be started or does not settle."""
+    folder = plan.folder or Path(tempfile.mkdtemp(prefix="tieline-demo-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    async with Stage(folder, plan.seed, OPENS_ON) as stage:
+        return await _Show(plan, stage, tell).run()
+
+
+class Stage:
+    """The running systems and hub of a demonstration; everything is stopped at the end, whatever happens."""
+
+    def __init__(self, folder: Path, seed: int, opens_on: date) -> None:
+        self.folder, self.project = folder, folder / "project"
+        self.vendors = sandbox_server(folder, opens_on, seed)
+        self.port = _free_port()
+        self.hub: Server = hub_server(folder, self.project, self.port)
+        self.kills = 0
+
+    async def __aenter__(self) -> Stage:
+        urls = await self.vendors.start()
+        self.sandboxes = Sandboxes(urls)
+        try:
+            make_project(self.project, urls=urls, poll_s=5.0, port=self.port)
+            await furnish(self.sandboxes, f"http://127.0.0.1:{self.port}")
+            await self.hub.start()
+        except BaseException:
+            await self.__aexit__()
+            raise
+        self.store = SqliteStore(self.project / "tieline.db")
+        self.http = aiohttp.ClientSession()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.hub.stop()
+        if hasattr(self, "store"):
+            await self.store.close()
+            await self.http.close()
+        await self.sandboxes.close()
+        await self.vendors.stop()
+
+    async def kill_hub(self) -> None:
+        """kill -9, then start again on the same file."""
+        await self.hub.kill()
+        self.kills += 1
+        self.hub = hub_server(self.folder, self.project, self.port)
+        await self.hub.start()
+
+    async def requests(self) -> int:
+        """Requests the systems have seen so far."""
+        counts = await asyncio.gather(*(self.sandboxes.get(vendor, "/health") for vendor in self.sandboxes.urls))
+        return sum(c["requests"] for c in counts)
+
+    async def settled(self, quiet_s: float = 2.0, within_s: float = SETTLE_WITHIN_S) -> None:
+        """Wait until no run can go on by itself and no webhook is under way, and stays so. Raises TielineError."""
+        end, quiet_since = time.monotonic() + within_s, None
+        while True:
+            busy = await self.busy()
+            now = time.monotonic()
+            quiet_since = None if busy else quiet_since or now
+            if quiet_since is not None and now - quiet_since >= quiet_s:
+                return
+            if now > end:
+                raise TielineError(f"the systems did not settle in {within_s:g} s: {busy}; see {self.folder}/hub.log")
+            if not self.hub.alive:
+                raise TielineError(f"the hub stopped; see {self.folder}/hub.log")
+            await asyncio.sleep(0.2)
+
+    async def busy(self) -> str:
+        """What still moves, "" for nothing."""
+        runs = await self.store.runs(states=STATES, limit=100_000)
+        moving = [r for r in runs if not (r.state is RunState.WAITING and _waits_for_person(r.waits_for))]
+        moving = [r for r in moving if not (r.state is RunState.QUEUED and _behind(r, runs))]
+        if moving:
+            first = moving[0]
+            return f"{len(moving)} runs, e.g. {first.process} of {first.key} ({first.waits_for or first.state})"
+        pending = [v for v in ("salesforce", "zuora") if not await self.sandboxes.webhooks_idle(v)]
+        if pending:
+            return f"webhooks of {', '.join(pending)}"
+        cursor = await self.store.cursor("worker")
+        behind = await self.store.events_after(int(cursor.value) if cursor else 0, 1)
+        return "events not yet dispatched" if behind else ""
+
+
+class _Show:
+    def __init__(self, plan: Plan, stage: Stage, tell: Tell) -> None:
+        self._plan, self._stage, self._tell = plan, stage, tell
+        self._boxes = stage.sandboxes
+        self._faults = 0
+        self._duplicates = 0
+        self._approved = 0
+        self._token = ""
+
+    async def run(self) -> Outcome:
+        started = time.monotonic()
+        self._tell("loading accounts and deals into Salesforce", 0.0)
+        sales = make_sales(self._plan.deals, self._plan.seed, OPENS_ON)
+        await load(self._boxes, sales)
+        approver = asyncio.create_task(self._approve_all())
+        try:
+            await self._sell(sales)
+            self._tell("waiting until every deal is ordered, posted or in a case", 1.0)
+            await self._stage.settled()
+            await self._live(sales)
+            self._tell("settling", 1.0)
+            await self._stage.settled()
+        finally:
+            approver.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await approver
+        self._tell("counting in the systems themselves", 1.0)
+        verdict, cases = await self._judge(sales)
+        return Outcome(
+            verdict=verdict,
+            cases=cases,
+            kills=self._stage.kills,
+            faults=self._faults,
+            duplicates_sent=self._duplicates,
+            seconds=round(time.monotonic() - started, 1),
+            folder=self._stage.folder,
+            approved=self._approved,
+            requests=await self._stage.requests(),
+        )
+
+    # --- selling ------------------------------------------------------------------------------------------------------
+
+    async def _sell(self, sales: Sales) -> None:
+        """Sales representatives close deals in Salesforce; meanwhile things break."""
+        if self._plan.faults:
+            await self._order_faults()
+        groups = [sales.deals[at : at + WIN_AT_ONCE] for at in range(0, len(sales.deals), WIN_AT_ONCE)]
+        for number, group in enumerate(groups):
+            self._tell("deals are won, systems fail", number / len(groups))
+            await self._win(group)
+            if self._plan.faults and number == len(groups) // 3:
+                await self._fault("netsuite", kind="outage", seconds=2.0)
+            if self._plan.faults and number == len(groups) // 2:
+                await self._stage.kill_hub()
+            await asyncio.sleep(0.1)
+
+    async def _order_faults(self) -> None:
+        """Lies of a network and limits of the vendors, spread over the first minutes."""
+        many = max(2, self._plan.deals // 20)
+        self._duplicates = many
+        await self._fault("salesforce", kind="webhook_duplicate", times=many, skip=2)
+        await self._fault("salesforce", kind="webhook_reorder", times=2, skip=5)
+        await self._fault("salesforce", kind="webhook_drop", times=1, skip=9)
+        await self._fault("zuora", kind="webhook_drop", times=2, skip=11)
+        await self._fault("zuora", kind="webhook_duplicate", times=many, skip=20)
+        await self._fault("netsuite", kind="drop_response", method="PUT", path="customer", times=2, skip=3)
+        await self._fault("netsuite", kind="drop_response", method="PUT", path="salesOrder", times=2, skip=9)
+        await self._fault("netsuite", kind="drop_request", method="PUT", path="salesOrder", times=2, skip=15)
+        await self._fault("zuora", kind="drop_response", method="POST", path="/v1/orders", times=2, skip=6)
+        await self._fault("zuora", kind="cut_response", method="POST", path="/v1/accounts", times=1, skip=4)
+        await self._fault("zuora", kind="status", status=429, path="/v1/orders", times=3, skip=12)
+        await self._fault("salesforce", kind="expire_tokens", times=1, skip=30)
+        await self._fault("kantata", kind="drop_response", method="POST", path="workspaces", times=1, skip=1)
+
+    async def _fault(self, vendor: str, **fault: Any) -> None:
+        await self._boxes.fault(vendor, **fault)
+        self._faults += int(fault.get("times", 1))
+
+    async def _win(self, deals: list[Deal]) -> None:
+        """One save in Salesforce for several deals, as a list view does it."""
+        if not self._token:
+            self._token = await self._log_in()
+        records = [
+            {"attributes": {"type": "Opportunity"}, "Id": d.opportunity_id, "StageName": "Closed Won"} for d in deals
+        ]
+        url = f"{self._boxes.urls['salesforce']}/services/data/v62.0/composite/sobjects"
+        for _ in range(3):
+            headers = {"Authorization": f"Bearer {self._token}"}
+            body = {"allOrNone": False, "records": records}
+            async with self._stage.http.patch(url, json=body, headers=headers) as answer:
+                if answer.status != 401:
+                    answer.raise_for_status()
+                    return
+            self._token = await self._log_in()
+
+    async def _log_in(self) -> str:
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": "tieline",
+            "client_secret": SECRETS["TIELINE_SALESFORCE_SECRET"],
+        }
+        url = f"{self._boxes.urls['salesforce']}/services/oauth2/token"
+        async with self._stage.http.post(url, data=form) as answer:
+            return str((await answer.json())["access_token"])
+
+    async def _approve_all(self) -> None:
+        """Finance works through its approvals."""
+        while True:
+            waiting = await self._stage.store.cases(states=[CaseState.OPEN], case_class="approval")
+            for case in waiting:
+                await people.decide(
+                    self._stage.store, [case], "approve", by="fiona.finance", reason="within this quarter's plan"
+                )
+                self._approved += 1
+            await asyncio.sleep(0.5)
+
+    # --- months pass --------------------------------------------------------------------------------------------------
+
+    async def _live(self, sales: Sales) -> None:
+        """Usage is metered, bill runs invoice, customers pay; one declines at first, one gets a credit, one cancels."""
+        billing = _Billing(self._stage, self._boxes)
+        metered = [d for d in sales.deals if d.usage_line_id and not d.trouble]
+        plain = [d for d in sales.deals if not d.trouble and not d.usage_line_id]
+        await billing.log_in()
+        await billing.decline_next(plain[0].account_id if plain else "", times=2)
+        for month in range(MONTHS):
+            self._tell("months pass: usage, bill runs, payments", month / MONTHS)
+            day = OPENS_ON + timedelta(days=30 * month + 25)
+            for deal in metered:
+                quantity = Decimal(((month + 3) * 7919 + len(deal.name) * 977) % 70_000)
+                if day < date.fromisoformat(deal.lines[-1]["Service_End__c"]):
+                    await billing.meter(deal, quantity, day)
+            await self._boxes.advance(30)
+            if month == 2 and len(plain) > 2:
+                await self._stage.settled(quiet_s=0.5)
+                await billing.cancel(plain[-1].opportunity_id)
+                await billing.credit_first_invoice(plain[1].opportunity_id, Decimal("10.00"))
+            await asyncio.sleep(0.05)
+        for deal in metered:
+            deal.usage = await billing.metered(deal)
+
+    # --- judging ------------------------------------------------------------------------------------------------------
+
+    async def _judge(self, sales: Sales) -> tuple[Verdict, list[CaseRow]]:
+        cases = await self._stage.store.cases(states=[CaseState.OPEN])
+        waiting = {case.correlation_id.rpartition("-")[2] for case in cases}
+        sold = [
+            Sold(
+                opportunity_id=d.opportunity_id,
+                account_id=d.account_id,
+                currency=d.currency,
+                value=d.value,
+                overage=d.overage(),
+                services=d.services,
+            )
+            for d in sales.deals
+        ]
+        return judge(sold, await read_systems(self._boxes), waiting), cases
+
+
+class _Billing:
+    """What people and meters do in Zuora, over its public API."""
+
+    def __init__(self, stage: Stage, boxes: Sandboxes) -> None:
+        self._stage, self._url = stage, boxes.urls["zuora"]
+        self._boxes = boxes
+        self._headers: dict[str, str] = {}
+
+    async def log_in(self) -> None:
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": "00000000-0000-0000-0000-00000tieline",
+            "client_secret": SECRETS["TIELINE_ZUORA_SECRET"],
+        }
+        async with self._stage.http.post(f"{self._url}/oauth/token", data=form) as answer:
+            self._headers = {"Authorization": f"Bearer {(await answer.json())['access_token']}"}
+
+    async def decline_next(self, account_id: str, times: int) -> None:
+        """The customer's bank declines the next attempts."""
+        if account_id:
+            await self._call("PUT", f"/v1/accounts/salesforce-{account_id}", {"PaymentFails__c": str(times)})
+
+    async def meter(self, deal: Deal, quantity: Decimal, day: date) -> None:
+        """The metering system reports usage."""
+        record = {
+            "SubscriptionNumber": f"S-{deal.opportunity_id}",
+            "ChargeNumber": f"C-{deal.usage_line_id}",
+            "Quantity": str(quantity),
+            "UOM": "Each",
+            "StartDateTime": f"{day.isoformat()}T12:00:00Z",
+        }
+        await self._call("POST", "/v1/object/usage", record)
+
+    async def metered(self, deal: Deal) -> list[Decimal]:
+        """Usage per billing period, as billing groups it: the judge rates it by the deal's own tiers."""
+        usages = await self._boxes.documents("zuora", "usages")
+        starts = date.fromisoformat(deal.record["Contract_Start__c"])
+        months = {"Month": 1, "Quarter": 3, "Annual": 12}[deal.record["Billing_Period__c"]]
+        periods: dict[int, Decimal] = {}
+        for usage in usages:
+            if usage["chargeNumber"] == f"C-{deal.usage_line_id}":
+                day = datetime.fromisoformat(usage["startDateTime"].replace("Z", "+00:00")).date()
+                passed = (day.year - starts.year) * 12 + day.month - starts.month - (day.day < starts.day)
+                period = passed // months
+                periods[period] = periods.get(period, Decimal(0)) + Decimal(str(usage["quantity"]))
+        return list(periods.values())
+
+    async def cancel(self, opportunity_id: str) -> None:
+        """The customer leaves: billing cancels at the end of what was invoiced."""
+        body = {"cancellationPolicy": "EndOfLastInvoicePeriod", "runBilling": False, "invoiceCollect": False}
+        await self._call("PUT", f"/v1/subscriptions/S-{opportunity_id}/cancel", body)
+
+    async def credit_first_invoice(self, opportunity_id: str, amount: Decimal) -> None:
+        """Goodwill: a credit memo on the first invoice of a deal that is still open enough to take it."""
+        items = await self._boxes.documents("zuora", "invoice-items")
+        mine = [i for i in items if i.get("subscriptionNumber") == f"S-{opportunity_id}"]
+        if not mine:
+            return
+        invoices = {i["id"]: i for i in await self._boxes.documents("zuora", "invoices")}
+        item = next((i for i in mine if invoices[i["invoiceId"]]["balance"] >= amount), None)
+        if item is None:
+            return
+        body = {
+            "items": [{"invoiceItemId": item["id"], "amount": float(amount), "skuName": item["sKU"]}],
+            "autoPost": True,
+            "autoApplyToInvoiceUponPosting": True,
+        }
+        await self._call("POST", f"/v1/credit-memos/invoice/{item['invoiceId']}", body)
+
+    async def _call(self, method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        async with self._stage.http.request(method, self._url + path, json=body, headers=self._headers) as answer:
+            result: dict[str, Any] = await answer.json()
+        if result.get("success", result.get("Success", True)) is False:
+            raise TielineError(f"the demo's billing clerk was refused {method} {path}: {result}")
+        return result
+
+
+def _waits_for_person(waits_for: str) -> bool:
+    return waits_for.startswith("a decision on case")
+
+
+def _behind(row: Any, runs: list[Any]) -> bool:
+    """Whether a queued run is behind one that waits for a person."""
+    heads = {(r.process, r.key) for r in runs if r.state is RunState.WAITING and _waits_for_person(r.waits_for)}
+    return (row.process, row.key) in heads
+
+
+def _free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])

@@ -1,0 +1,87 @@
+"""Open a project for looking at it: its tables and its database, without secrets and without the right to write."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+
+from tieline.app.project import installed_connectors, load_mappings
+from tieline.app.settings import Settings, load_settings
+from tieline.app.wiring import open_reader
+from tieline.connectors.sdk import ConnectorType
+from tieline.engine.ports import Operation, Store
+from tieline.errors import ConfigurationError
+from tieline.events import ValueMapCorrected, decode_event
+from tieline.mapping import MappingSet
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True):
+    """What the reading use cases look at. `vendors` says which connector each connection speaks through.
+
+    `mappings` are the tables of the files with the corrections of value maps that the log holds: those in force now.
+    """
+
+    store: Store
+    mappings: MappingSet
+    vendors: Mapping[str, str]
+    operations: Mapping[tuple[str, str, str], Operation]
+    database: Path
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Every source an event may have: the connections, ourselves, and people."""
+        return (*self.vendors, "tieline", "people")
+
+
+@asynccontextmanager
+async def reading(root: Path, environment: str = "") -> AsyncIterator[View]:
+    """The project in `root`, for reading only. Raises ConfigurationError where there is nothing to read yet."""
+    settings = load_settings(root, environment, secrets=False)
+    if not settings.database.is_file():
+        raise ConfigurationError(
+            f"{settings.database} is not there: nothing has happened yet in this project; `tieline up` starts its hub"
+        )
+    store = open_reader(settings.database)
+    try:
+        yield await view_of(settings, store)
+    finally:
+        await store.close()
+
+
+async def view_of(settings: Settings, store: Store) -> View:
+    """The view of a project on a store that is open already."""
+    connectors = installed_connectors()
+    mappings = await _corrected(load_mappings(settings.root, connectors), store)
+    vendors = {c.name: c.connector for c in settings.connections.values()}
+    return View(
+        store=store,
+        mappings=mappings,
+        vendors=vendors,
+        operations=_operations(vendors, connectors),
+        database=settings.database,
+    )
+
+
+def _operations(
+    vendors: Mapping[str, str], connectors: Mapping[str, ConnectorType]
+) -> dict[tuple[str, str, str], Operation]:
+    """(connection, kind, action) → what the connector does there."""
+    return {
+        (name, operation.kind, operation.action): operation
+        for name, vendor in vendors.items()
+        if vendor in connectors
+        for operation in connectors[vendor].manifest.operations
+    }
+
+
+async def _corrected(mappings: MappingSet, store: Store) -> MappingSet:
+    for event in await store.events(type=ValueMapCorrected.__name__, limit=1_000_000):
+        data = decode_event(event)
+        if isinstance(data, ValueMapCorrected) and data.value_map in mappings.value_maps:
+            value_map = mappings.value_map(data.value_map)
+            value = data.value if value_map.columns else next(iter(data.value.values()))
+            mappings = mappings.with_value_map(value_map.with_entry(data.key, value))
+    return mappings

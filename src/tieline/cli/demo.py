@@ -1,0 +1,131 @@
+"""`tieline demo`: the main job, shown and counted."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from tieline.app.demo.director import Outcome, Plan, perform
+from tieline.cli.output import AsJson, amount, err, out, print_json, print_table, run
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(demo)
+
+
+def demo(
+    deals: Annotated[int, typer.Option(min=1, help="How many deals sales closes.")] = 200,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same deals.")] = 1,
+    faults: Annotated[bool, typer.Option("--faults/--no-faults", help="Break things on the way.")] = True,
+    folder: Annotated[Path | None, typer.Option(help="Keep project, database and logs here.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Close deals in Salesforce, break the network, kill the hub, let three years pass, and count what stands."""
+    plan = Plan(deals=deals, seed=seed, faults=faults, folder=folder)
+    columns = (TextColumn("{task.description:<58}"), BarColumn(24), TimeElapsedColumn())
+    with Progress(*columns, console=err, transient=True) as progress:
+        task = progress.add_task("starting Salesforce, Zuora, NetSuite, Kantata and the hub", total=1.0)
+
+        def tell(stage: str, done: float) -> None:
+            progress.update(task, description=stage, completed=done)
+
+        outcome = run(perform(plan, tell))
+    if as_json:
+        print_json(_document(outcome))
+    else:
+        _print(outcome, plan)
+    if not outcome.verdict.ties_out:
+        raise typer.Exit(1)
+
+
+def _document(outcome: Outcome) -> dict[str, Any]:
+    verdict: dict[str, Any] = msgspec.to_builtins(outcome.verdict, builtin_types=(Decimal,))
+    documents = {name: verdict.pop(name) for name in ("lost", "doubled", "unequal", "status_wrong")}
+    return {
+        **verdict,
+        "lost": len(documents["lost"]),
+        "doubled": len(documents["doubled"]),
+        "unequal": len(documents["unequal"]),
+        "status_wrong": len(documents["status_wrong"]),
+        "findings": documents,
+        "ties_out": outcome.verdict.ties_out,
+        "cases_open": len(outcome.cases),
+        "cases": [
+            {"id": c.id, "class": c.case_class, "owner": c.owner, "cause": c.cause, "next_step": c.next_step}
+            for c in outcome.cases
+        ],
+        "approved": outcome.approved,
+        "kills": outcome.kills,
+        "faults": outcome.faults,
+        "requests": outcome.requests,
+        "seconds": outcome.seconds,
+        "folder": str(outcome.folder),
+    }
+
+
+def _print(outcome: Outcome, plan: Plan) -> None:
+    v = outcome.verdict
+    out.print(f"[bold]{v.deals_won} deals won[/], counted in the systems themselves after {outcome.seconds:g} s")
+    if plan.faults:
+        out.print(f"on the way: {outcome.faults} faults ordered, {outcome.kills} kill -9 of the hub")
+    print_table(
+        "",
+        ["what stands", "number", "where"],
+        [
+            ["customers", v.customers, "Zuora and NetSuite"],
+            ["subscriptions", v.subscriptions, "Zuora"],
+            ["sales orders", v.orders, "NetSuite"],
+            ["projects", v.projects, "Kantata"],
+            ["invoices", v.invoices, "NetSuite, as Zuora issued them"],
+            ["credit notes", v.credit_notes, "NetSuite"],
+            ["payments", v.payments, "NetSuite, applied"],
+        ],
+        right=frozenset({1}),
+    )
+    print_table(
+        f"money of the {v.deals_complete} completed deals",
+        ["currency", "contracts", "+ overage", "- credits", "= booked", "billed", "posted", ""],
+        [_money_row(v, currency) for currency in sorted({*v.booked, *v.billed, *v.posted})],
+        right=frozenset(range(1, 7)),
+    )
+    _print_verdict(outcome)
+    _print_cases(outcome)
+    out.print("try next:")
+    database = f"--project {outcome.folder}/project"
+    out.print(f"  tieline cases {database}", markup=False, soft_wrap=True)
+    out.print(f"  tieline status {database}", markup=False, soft_wrap=True)
+    out.print(f"  tieline trace INV00000007 {database}", markup=False, soft_wrap=True)
+
+
+def _money_row(v: Any, currency: str) -> list[str]:
+    cells = [
+        book.get(currency, Decimal(0)) for book in (v.contracts, v.overage, v.credited, v.booked, v.billed, v.posted)
+    ]
+    equal = cells[3] == cells[4] == cells[5]
+    return [currency, *(amount(cell) for cell in cells), "[green]ties out[/]" if equal else "[red]does not tie out[/]"]
+
+
+def _print_verdict(outcome: Outcome) -> None:
+    v = outcome.verdict
+    colour = "green" if not (v.lost or v.doubled or v.unequal) else "red"
+    out.print(f"[{colour}]lost {len(v.lost)}, doubled {len(v.doubled)}, unequal {len(v.unequal)}[/]", end="")
+    out.print(f"; {v.deals_cancelled} cancelled, {v.deals_in_cases} waiting for a person, {outcome.approved} approved")
+    for name in (*v.lost[:5], *v.doubled[:5], *v.unequal[:5], *v.status_wrong[:5]):
+        out.print(f"  - {name}", markup=False, soft_wrap=True)
+
+
+def _print_cases(outcome: Outcome) -> None:
+    causes: dict[str, list[Any]] = {}
+    for case in outcome.cases:
+        causes.setdefault(case.cause, []).append(case)
+    rows = [
+        [len(c), c[0].case_class, c[0].owner, c[0].message.splitlines()[0][:90], c[0].next_step]
+        for c in causes.values()
+    ]
+    if rows:
+        print_table("open cases", ["n", "class", "owner", "what happened", "next step"], rows, right=frozenset({0}))

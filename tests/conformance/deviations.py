@@ -1,0 +1,147 @@
+"""Where our traffic is knowingly unlike a published contract, each with the reason. Anything else that differs fails."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple, Protocol
+
+
+class Found(Protocol):
+    """What a deviation is compared with: contracts.Finding."""
+
+    @property
+    def operation(self) -> str: ...
+
+    @property
+    def where(self) -> str: ...
+
+    @property
+    def text(self) -> str: ...
+
+
+class Deviation(NamedTuple):
+    """`operation`, `where` and `text` are regular expressions searched in the finding; the reason is for people."""
+
+    vendor: str
+    operation: str
+    where: str
+    text: str
+    reason: str
+
+    def explains(self, vendor: str, finding: Found) -> bool:
+        return (
+            vendor == self.vendor
+            and re.search(self.operation, finding.operation) is not None
+            and re.search(self.where, finding.where) is not None
+            and re.search(self.text, finding.text) is not None
+        )
+
+
+NULL_IS_ABSENT = {
+    "zuora": Deviation(
+        "zuora",
+        "",
+        "",
+        "null",
+        "Null members are left out before the check: the SDK whose models the contract was rebuilt from takes null as "
+        "absent everywhere, and sends it too (isBillable).",
+    )
+}
+
+DEVIATIONS = [
+    Deviation(
+        "salesforce",
+        "",
+        "request|answer",
+        r"\.(CurrencyIsoCode|(Billing|Shipping|Mailing|Other)(State|Country)Code) is not a field",
+        "Fields of features that are on in our org (several currencies; State and Country picklists) and off in the org "
+        "whose schema was published.",
+    ),
+    Deviation(
+        "salesforce",
+        "",
+        "answer",
+        r"Account\.AccountNumber is not a field",
+        "A standard field of the Object Reference that the published org hides by field security.",
+    ),
+    Deviation(
+        "salesforce",
+        r"^PATCH .*/\{externalId\}",
+        "status",
+        "^201 ",
+        "An upsert that creates answers 201: the contract says so in its description, not among its answers.",
+    ),
+    Deviation(
+        "salesforce",
+        r"/\{externalId\}",
+        "answer 300",
+        'is not of type "object"',
+        "300 lists the addresses of the candidates (REST guide, Insert or Update (Upsert)); the contract has one shape, "
+        "that of errors, for every status it does not name.",
+    ),
+    Deviation(
+        "salesforce",
+        r"^GET /services/data/v[\d.]+/sobjects/?$",
+        "path",
+        "",
+        "Describe Global: the client calls it, the trimmed contract leaves it out.",
+    ),
+    Deviation(
+        "zuora",
+        "^POST /oauth/token",
+        "request",
+        "is application/x-www-form-urlencoded",
+        "The SDK itself sends a form (RFC 6749); the contract, rebuilt from its models, lost the media type.",
+    ),
+    Deviation(
+        "zuora",
+        "",
+        "answer",
+        r"/reasons/\*/code: \d+ is not of type \"string\"",
+        "Codes of reasons are numbers in the vendor's own examples, and text in the SDK's model, which takes both.",
+    ),
+    Deviation(
+        "zuora",
+        "^(POST|PATCH) ",
+        "status",
+        "^(409|422) ",
+        "Idempotent requests: 409 while the first call runs, 422 for another body under the same key (developer guide).",
+    ),
+    Deviation(
+        "zuora",
+        "",
+        "status",
+        "^(429|5..) ",
+        "Limits and outages may strike any call (rate limits guide); the contract names them for a few.",
+    ),
+    Deviation(
+        "netsuite",
+        "",
+        "answer",
+        r"is application/vnd\.oracle\.resource\+json, described is application/json",
+        "Oracle answers with its own media type (REST API browser, Response content type); the contract writes plain JSON.",
+    ),
+    Deviation(
+        "netsuite",
+        "",
+        "request|answer",
+        r"/apply/items/\*/doc: .* is not of type \"string\"",
+        "The transaction that is paid or credited is a reference like any other; the contract took the text type of "
+        "scripts over.",
+    ),
+    Deviation(
+        "netsuite",
+        "^POST /query/v1/suiteql",
+        "status",
+        "^4.. ",
+        "The contract names no refusals for SuiteQL; ours have the shape of all others (checked by the sandbox's tests).",
+    ),
+    Deviation(
+        "netsuite",
+        "^GET /record/v1/",
+        "answer",
+        r"/status: \{.*\} is not of type|/isPerson: (true|false) is not of type|/item/items/\*/line: \d+ is not of type",
+        "Oracle's own examples show an object, a boolean and a number where the contract, rebuilt from script records, "
+        "has text (help: Using External IDs; Use Cases for Updating an Invoice).",
+    ),
+]
