@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from tieline.engine.cases import CORRECT, CORRECT_MAP, LINK, RETRY
-from tieline.engine.ports import Batch, Store
+from tieline.engine.cases import ACCEPT, CORRECT, CORRECT_MAP, LINK, RETRY
+from tieline.engine.ports import Appended, Batch, Store
 from tieline.engine.records import CaseRow, CaseState
 from tieline.errors import TielineError
 from tieline.events import CaseDecided, Event, ValueMapCorrected, make_event
@@ -100,9 +100,32 @@ async def decide(
     for case in cases:
         _check(case, action, arguments or {})
     now = datetime.now(UTC)
-    events = [_decision(case, action, by, reason, arguments or {}, now) for case in cases]
-    await store.commit(Batch(events=events, cases=[_decided(case, action, by) for case in cases]))
+    decisions = [_decision(case, action, by, reason, arguments or {}, now) for case in cases]
+    released = [await _told_anew(store, case) for case in cases if action == ACCEPT]
+    results = await store.commit(
+        Batch(events=[*decisions, *released], cases=[_decided(case, action, by, now) for case in cases])
+    )
+    late = [case.id for case, result in zip(cases, results, strict=False) if result.outcome is not Appended.NEW]
+    if late:
+        raise NotDecidable(f"somebody else decided {', '.join(late)} in the meantime; that decision holds")
     return [case.id for case in cases]
+
+
+async def _told_anew(store: Store, case: CaseRow) -> Event:
+    """The second content of an event that was told twice, under an id of its own."""
+    told = case.details["event"]
+    number = 2
+    while await store.find_event(told["source"], f"{told['id']}~{number}") is not None:
+        number += 1
+    return Event(
+        **{
+            **told,
+            "id": f"{told['id']}~{number}",
+            "time": datetime.fromisoformat(told["time"]),
+            "data": told["data"].encode(),
+            "causation_id": f"{case.id}/decided",
+        }
+    )
 
 
 async def correct_value_map(
@@ -122,7 +145,7 @@ async def correct_value_map(
     released = [case for case in cases if CORRECT_MAP in case.actions or RETRY in case.actions]
     events = [make_event(correction, source=SOURCE, id=f"map/{value_map.name}/{key}/{now.isoformat()}", time=now)]
     events += [_decision(case, RETRY, by, reason or f"{key} added to {value_map.name}", {}, now) for case in released]
-    await store.commit(Batch(events=events, cases=[_decided(case, CORRECT_MAP, by) for case in released]))
+    await store.commit(Batch(events=events, cases=[_decided(case, CORRECT_MAP, by, now) for case in released]))
     return [case.id for case in released]
 
 
@@ -162,5 +185,7 @@ def _decision(case: CaseRow, action: str, by: str, reason: str, arguments: dict[
     return make_event(data, source=SOURCE, id=f"{case.id}/decided", time=now, causation_id=f"{case.id}/opened")
 
 
-def _decided(case: CaseRow, action: str, by: str) -> CaseRow:
+def _decided(case: CaseRow, action: str, by: str, now: datetime) -> CaseRow:
+    if not case.run_id:  # no run carries it out: what was decided is done with this commit
+        return msgspec.structs.replace(case, state=CaseState.CLOSED, decision=action, decided_by=by, closed_at=now)
     return msgspec.structs.replace(case, state=CaseState.DECIDED, decision=action, decided_by=by)

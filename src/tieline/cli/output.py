@@ -40,7 +40,8 @@ def print_table(title: str, columns: list[str], rows: list[list[Any]], right: fr
     """A table for people; columns whose index is in `right` are numbers."""
     table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
     for index, column in enumerate(columns):
-        table.add_column(column, justify="right" if index in right else "left", overflow="fold")
+        number = index in right
+        table.add_column(column, justify="right" if number else "left", overflow="fold", no_wrap=number)
     for row in rows:
         table.add_row(
             *("" if cell is None else amount(cell) if isinstance(cell, Decimal) else str(cell) for cell in row)

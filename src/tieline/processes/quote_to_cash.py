@@ -157,12 +157,19 @@ async def look_for(run: Run, connection: str, customer: Customer) -> list[Candid
     key = (connection, kind_of(customer), customer.id)
     if await run.references([key]):
         return []
-    found = await run.find(connection, kind_of(customer), to_builtins(customer))
+    asked = await run.find(connection, kind_of(customer), to_builtins(customer))
+    found = [c for c in asked if await _nobody_elses(run, connection, customer, c)]
     for strength in ("external_id", "tax_number", "name_address"):
         matches = [c for c in found if c.matched_by == strength]
         if matches:
             return matches
     return []
+
+
+async def _nobody_elses(run: Run, connection: str, customer: Customer, candidate: Candidate) -> bool:
+    """A record that is known to be another customer is no candidate, however alike the two are."""
+    owner = await run.canonical_id(connection, kind_of(customer), candidate.external_id)
+    return owner in (None, customer.id)
 
 
 async def _ask_which(run: Run, connection: str, customer: Customer, candidates: list[Candidate]) -> Candidate | None:

@@ -168,7 +168,7 @@ class TestContract:
             (wire.FetchedItem, "ExpandedInvoiceItem", set()),
             (wire.FetchedMemo, "ExpandedCreditMemo", {"parts", "invoiceNumber"}),
             (wire.FetchedMemoItem, "ExpandedCreditMemoItem", set()),
-            (wire.FetchedPayment, "ExpandedPayment", {"parts"}),
+            (wire.FetchedPayment, "ExpandedPayment", {"parts", "intendedInvoices"}),
             (wire.Part, "PaymentPart", {"invoiceNumber"}),
             (wire.Part, "CreditMemoPart", {"invoiceNumber"}),
             (wire.FetchedSubscription, "ExpandedSubscription", set()),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from datetime import date, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 import msgspec
@@ -68,7 +68,7 @@ def rate(quantity: Decimal) -> Decimal:
     """The price of one period's usage by USAGE_TIERS."""
     first = max(Decimal(0), min(quantity, Decimal(50000)) - Decimal(10000)) * Decimal("0.02")
     rest = max(Decimal(0), quantity - Decimal(50000)) * Decimal("0.015")
-    return (first + rest).quantize(Decimal("0.01"))
+    return (first + rest).quantize(Decimal("0.01"), ROUND_HALF_UP)
 
 
 def make_sales(number: int, seed: int, opens_on: date) -> Sales:

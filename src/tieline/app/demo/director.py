@@ -20,7 +20,7 @@ from tieline.app import cases as people
 from tieline.app.demo.deals import Deal, Sales, load, make_sales
 from tieline.app.demo.judge import Sold, Verdict, judge, read_systems
 from tieline.app.demo.servers import Server, hub_server, sandbox_server
-from tieline.app.demo.world import SECRETS, Sandboxes, furnish
+from tieline.app.demo.world import SECRETS, Sandboxes, encode, furnish
 from tieline.app.template import make_project
 from tieline.engine.records import CaseRow, CaseState, RunState
 from tieline.errors import TielineError
@@ -267,6 +267,7 @@ class _Show:
         plain = [d for d in sales.deals if not d.trouble and not d.usage_line_id]
         await billing.log_in()
         await billing.decline_next(plain[0].account_id if plain else "", times=2)
+        credited = False
         for month in range(MONTHS):
             self._tell("months pass: usage, bill runs, payments", month / MONTHS)
             day = OPENS_ON + timedelta(days=30 * month + 25)
@@ -278,7 +279,8 @@ class _Show:
             if month == 2 and len(plain) > 2:
                 await self._stage.settled(quiet_s=0.5)
                 await billing.cancel(plain[-1].opportunity_id)
-                await billing.credit_first_invoice(plain[1].opportunity_id, Decimal("10.00"))
+            if not credited and len(plain) > 2:
+                credited = await billing.credit_open_invoice({d.opportunity_id for d in plain[1:-1]}, Decimal("10.00"))
             await asyncio.sleep(0.05)
         for deal in metered:
             deal.usage = await billing.metered(deal)
@@ -343,7 +345,7 @@ class _Billing:
         periods: dict[int, Decimal] = {}
         for usage in usages:
             if usage["chargeNumber"] == f"C-{deal.usage_line_id}":
-                day = datetime.fromisoformat(usage["startDateTime"].replace("Z", "+00:00")).date()
+                day = datetime.fromisoformat(usage["startDateTime"]).date()
                 passed = (day.year - starts.year) * 12 + day.month - starts.month - (day.day < starts.day)
                 period = passed // months
                 periods[period] = periods.get(period, Decimal(0)) + Decimal(str(usage["quantity"]))
@@ -354,25 +356,24 @@ class _Billing:
         body = {"cancellationPolicy": "EndOfLastInvoicePeriod", "runBilling": False, "invoiceCollect": False}
         await self._call("PUT", f"/v1/subscriptions/S-{opportunity_id}/cancel", body)
 
-    async def credit_first_invoice(self, opportunity_id: str, amount: Decimal) -> None:
-        """Goodwill: a credit memo on the first invoice of a deal that is still open enough to take it."""
-        items = await self._boxes.documents("zuora", "invoice-items")
-        mine = [i for i in items if i.get("subscriptionNumber") == f"S-{opportunity_id}"]
-        if not mine:
-            return
+    async def credit_open_invoice(self, opportunity_ids: set[str], amount: Decimal) -> bool:
+        """Goodwill: a credit memo on an invoice of these deals that is still open. False when none is."""
         invoices = {i["id"]: i for i in await self._boxes.documents("zuora", "invoices")}
-        item = next((i for i in mine if invoices[i["invoiceId"]]["balance"] >= amount), None)
-        if item is None:
-            return
-        body = {
-            "items": [{"invoiceItemId": item["id"], "amount": float(amount), "skuName": item["sKU"]}],
-            "autoPost": True,
-            "autoApplyToInvoiceUponPosting": True,
-        }
-        await self._call("POST", f"/v1/credit-memos/invoice/{item['invoiceId']}", body)
+        for item in await self._boxes.documents("zuora", "invoice-items"):
+            deal = str(item.get("subscriptionNumber")).removeprefix("S-")
+            if deal in opportunity_ids and invoices[item["invoiceId"]]["balance"] >= amount <= item["chargeAmount"]:
+                body = {
+                    "items": [{"invoiceItemId": item["id"], "amount": amount, "skuName": item["sKU"]}],
+                    "autoPost": True,
+                    "autoApplyToInvoiceUponPosting": True,
+                }
+                await self._call("POST", f"/v1/credit-memos/invoice/{item['invoiceId']}", body)
+                return True
+        return False
 
     async def _call(self, method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        async with self._stage.http.request(method, self._url + path, json=body, headers=self._headers) as answer:
+        data, headers = encode(body), {**self._headers, "Content-Type": "application/json"}
+        async with self._stage.http.request(method, self._url + path, data=data, headers=headers) as answer:
             result: dict[str, Any] = await answer.json()
         if result.get("success", result.get("Success", True)) is False:
             raise TielineError(f"the demo's billing clerk was refused {method} {path}: {result}")

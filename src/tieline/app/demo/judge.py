@@ -198,19 +198,21 @@ class _Judge:
 
     def _compare_books(self) -> None:
         self._compare("invoice", "invoiceNumber", self._s.invoices, self._s.ns_invoices, "total")
-        self._compare("credit memo", "memoNumber", self._s.memos, self._s.ns_memos, "total")
+        self._compare("credit memo", "memoNumber", self._s.memos, self._s.ns_memos, "total", "totalAmount")
         processed = [p for p in self._s.payments if p.get("status") == "Processed"]
         self._compare("payment", "paymentNumber", processed, self._s.ns_payments, "payment")
 
-    def _compare(self, what: str, number: str, billing: list[Record], books: list[Record], total: str) -> None:
+    def _compare(
+        self, what: str, number: str, billing: list[Record], books: list[Record], total: str, amount: str = "amount"
+    ) -> None:
         posted = {b.get("externalId"): b for b in books}
         for document in billing:
             name = document[number]
             twin = posted.pop(f"zuora-{name}", None)
             if twin is None:
                 self._lost.append(f"{what} {name} in NetSuite")
-            elif Decimal(str(twin[total])) != Decimal(str(document["amount"])):
-                self._unequal.append(f"{what} {name}: {document['amount']} in Zuora, {twin[total]} in NetSuite")
+            elif Decimal(str(twin[total])) != Decimal(str(document[amount])):
+                self._unequal.append(f"{what} {name}: {document[amount]} in Zuora, {twin[total]} in NetSuite")
         self._doubled += [f"{what} {name} in NetSuite without one in Zuora" for name in posted if name]
 
     # --- money --------------------------------------------------------------------------------------------------------
@@ -221,7 +223,7 @@ class _Judge:
 
     def _memos_of(self, memos: list[Record], deals: set[str]) -> Amounts:
         deal_of = {p["creditMemoId"]: self._deal_of_invoice.get(p.get("invoiceId", "")) for p in self._s.memo_parts}
-        return _sum((_currency(m), m["amount"]) for m in memos if deal_of.get(m["id"]) in deals)
+        return _sum((_currency(m), m["totalAmount"]) for m in memos if deal_of.get(m["id"]) in deals)
 
     def _posted(self, deals: set[str]) -> Amounts:
         mine = [i for i in self._s.ns_invoices if _native(i.get("custbody_crm_opportunity")) in deals]

@@ -93,7 +93,7 @@ class Sandboxes:
     async def _call(self, method: str, vendor: str, path: str, body: Any) -> Any:
         if self._http is None:
             self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=600))
-        data = None if body is None else _encode(body)
+        data = None if body is None else encode(body)
         async with self._http.request(method, f"{self.urls[vendor]}/_sandbox{path}", data=data) as response:
             answer = _decode(await response.read())
             if response.status >= 400:
@@ -169,5 +169,5 @@ def _zuora_product(name: str, kind: str, model: str) -> Record:
     }
 
 
-_encode = msgspec.json.Encoder(decimal_format="number").encode
+encode = msgspec.json.Encoder(decimal_format="number").encode
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode

@@ -108,7 +108,7 @@ class Session:
             )
             # aiohttp sends PUT and DELETE again by itself when a kept-alive connection is reset: what is unknown must
             # reach the ledger as unknown instead. There is no public switch.
-            self._http._retry_connection = False  # noqa: SLF001
+            self._http._retry_connection = False
         return self._http
 
     async def _send(

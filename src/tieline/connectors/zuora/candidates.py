@@ -6,15 +6,12 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from rapidfuzz import fuzz
-
 from tieline.connectors.zuora.client import ZuoraClient
 from tieline.connectors.zuora.compare import country_code
 from tieline.connectors.zuora.functions import native_id
 from tieline.connectors.zuora.wire import Body
 from tieline.engine.ports import Candidate, Wire
 
-NAME_FITS, PLACE_FITS = 90.0, 85.0
 MOST = 200
 _LETTERS = 3
 _EXPAND = ("billto",)
@@ -65,7 +62,7 @@ def _escaped(text: str) -> str:
 
 
 async def _by_name(client: ZuoraClient, document: Wire) -> list[Body]:
-    """Accounts that begin with the name's first word and fit it as a whole, at a place that does not contradict."""
+    """Accounts that begin with the name's first word and have the whole name, at a place that does not contradict."""
     first = _first_word(str(document.get("name") or ""))
     if not first:
         return []
@@ -88,7 +85,8 @@ def _first_word(name: str) -> str:
 
 
 def _fits(document: Wire, account: Body) -> bool:
-    if fuzz.ratio(_plain(document.get("name")), _plain(account.get("name"))) < NAME_FITS:
+    """The same name, and an address that agrees. Likeness is not identity: "Media 1" and "Media 65" are two."""
+    if _plain(document.get("name")) != _plain(account.get("name")):
         return False
     ours, theirs = document.get("billing_address") or {}, account.get("billTo") or {}
     if not ours or not theirs:
@@ -96,8 +94,8 @@ def _fits(document: Wire, account: Body) -> bool:
     if country_code(str(theirs.get("country") or "")) != country_code(str(ours.get("country") or "")):
         return False
     pairs = ((ours.get("postal_code"), theirs.get("postalCode")), (ours.get("city"), theirs.get("city")))
-    known = [(a, b) for a, b in pairs if a and b]
-    return not known or any(fuzz.ratio(_plain(a), _plain(b)) >= PLACE_FITS for a, b in known)
+    known = [(_plain(a), _plain(b)) for a, b in pairs if a and b]
+    return not known or any(a == b for a, b in known)
 
 
 def _plain(text: Any) -> str:
