@@ -11,6 +11,7 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from tieline.app.demo.director import Outcome, Plan, perform
+from tieline.app.demo.export import Export
 from tieline.cli.output import AsJson, amount, err, out, print_json, print_table, run
 
 
@@ -23,10 +24,19 @@ def demo(
     seed: Annotated[int, typer.Option(help="The same seed makes the same deals.")] = 1,
     faults: Annotated[bool, typer.Option("--faults/--no-faults", help="Break things on the way.")] = True,
     folder: Annotated[Path | None, typer.Option(help="Keep project, database and logs here.")] = None,
+    deals_csv: Annotated[
+        Path | None, typer.Option(help="Your own deals instead: a CRM export of opportunities.")
+    ] = None,
+    accounts_csv: Annotated[Path | None, typer.Option(help="With --deals-csv: the accounts.")] = None,
+    products_csv: Annotated[Path | None, typer.Option(help="With --deals-csv: the price list.")] = None,
+    csv_mappings: Annotated[
+        Path | None, typer.Option(help="A folder of tables that say what your columns mean.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Close deals in Salesforce, break the network, kill the hub, let three years pass, and count what stands."""
-    plan = Plan(deals=deals, seed=seed, faults=faults, folder=folder)
+    export = _export(deals_csv, accounts_csv, products_csv, csv_mappings)
+    plan = Plan(deals=deals, seed=seed, faults=faults and export is None, folder=folder, export=export)
     columns = (TextColumn("{task.description:<58}"), BarColumn(24), TimeElapsedColumn())
     with Progress(*columns, console=err, transient=True) as progress:
         task = progress.add_task("starting Salesforce, Zuora, NetSuite, Kantata and the hub", total=1.0)
@@ -41,6 +51,14 @@ def demo(
         _print(outcome, plan)
     if not outcome.verdict.ties_out:
         raise typer.Exit(1)
+
+
+def _export(deals: Path | None, accounts: Path | None, products: Path | None, mappings: Path | None) -> Export | None:
+    if deals is None and accounts is None and products is None:
+        return None
+    if deals is None or accounts is None or products is None:
+        raise typer.BadParameter("--deals-csv, --accounts-csv and --products-csv go together")
+    return Export(deals=deals, accounts=accounts, products=products, mappings=mappings)
 
 
 def _document(outcome: Outcome) -> dict[str, Any]:
@@ -59,6 +77,7 @@ def _document(outcome: Outcome) -> dict[str, Any]:
             {"id": c.id, "class": c.case_class, "owner": c.owner, "cause": c.cause, "next_step": c.next_step}
             for c in outcome.cases
         ],
+        "corrections": [msgspec.to_builtins(c) for c in outcome.corrections],
         "approved": outcome.approved,
         "kills": outcome.kills,
         "faults": outcome.faults,
@@ -73,6 +92,12 @@ def _print(outcome: Outcome, plan: Plan) -> None:
     out.print(f"[bold]{v.deals_won} deals won[/], counted in the systems themselves after {outcome.seconds:g} s")
     if plan.faults:
         out.print(f"on the way: {outcome.faults} faults ordered, {outcome.kills} kill -9 of the hub")
+    for c in outcome.corrections:
+        out.print(
+            f"one correction ({c.value_map}: {c.key} like {c.like}) released {c.cases} deals; "
+            f"{c.posted_before} orders stood before it",
+            soft_wrap=True,
+        )
     print_table(
         "",
         ["what stands", "number", "where"],

@@ -18,9 +18,12 @@ import msgspec
 
 from tieline.app import cases as people
 from tieline.app.demo.deals import Deal, Sales, load, make_sales
+from tieline.app.demo.export import Export, Loaded, load_export, read_export
 from tieline.app.demo.judge import Sold, Verdict, judge, read_systems
 from tieline.app.demo.servers import Server, hub_server, sandbox_server
 from tieline.app.demo.world import SECRETS, Sandboxes, encode, furnish
+from tieline.app.project import load_project
+from tieline.app.settings import load_settings
 from tieline.app.template import make_project
 from tieline.engine.records import CaseRow, CaseState, RunState
 from tieline.errors import TielineError
@@ -43,6 +46,17 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 1
     faults: bool = True
     folder: Path | None = None
+    export: Export | None = None
+
+
+class Correction(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry added to a value map, and what it released."""
+
+    value_map: str
+    key: str
+    like: str
+    cases: int
+    posted_before: int
 
 
 class Outcome(msgspec.Struct, kw_only=True):
@@ -57,14 +71,20 @@ class Outcome(msgspec.Struct, kw_only=True):
     folder: Path
     approved: int
     requests: int
+    corrections: list[Correction] = []
 
 
 async def perform(plan: Plan, tell: Tell) -> Outcome:
     """Run the demonstration. Raises TielineError when a part of it cannot be started or does not settle."""
     folder = plan.folder or Path(tempfile.mkdtemp(prefix="tieline-demo-"))
     folder.mkdir(parents=True, exist_ok=True)
-    async with Stage(folder, plan.seed, OPENS_ON) as stage:
-        return await _Show(plan, stage, tell).run()
+    if plan.export is None:
+        async with Stage(folder, plan.seed, OPENS_ON) as stage:
+            return await _Show(plan, stage, tell).run()
+    tell("reading the export", 0.0)
+    loaded = read_export(plan.export)
+    async with Stage(folder, plan.seed, loaded.latest_close + timedelta(days=2)) as stage:
+        return await _ExportShow(stage, tell).run(loaded)
 
 
 class Stage:
@@ -302,6 +322,93 @@ class _Show:
             for d in sales.deals
         ]
         return judge(sold, await read_systems(self._boxes), waiting), cases
+
+
+class _ExportShow:
+    """A company's own export: found by sweeping, no webhook told of it; one correction per cause that has a remedy."""
+
+    def __init__(self, stage: Stage, tell: Tell) -> None:
+        self._stage, self._tell, self._boxes = stage, tell, stage.sandboxes
+
+    async def run(self, loaded: Loaded) -> Outcome:
+        started = time.monotonic()
+        self._tell(f"loading {len(loaded.opportunities)} opportunities into Salesforce", 0.0)
+        sold = await load_export(self._boxes, loaded)
+        follower = asyncio.create_task(self._follow(len(sold)))
+        try:
+            await self._found(len(sold))
+            await self._stage.settled(within_s=1_800)
+            corrections = await self._correct()
+            await self._stage.settled(within_s=1_800)
+            await self._boxes.advance(45)
+            await self._stage.settled(within_s=1_800)
+        finally:
+            follower.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await follower
+        self._tell("counting in the systems themselves", 1.0)
+        cases = await self._stage.store.cases(states=[CaseState.OPEN])
+        waiting = {case.correlation_id.rpartition("-")[2] for case in cases}
+        return Outcome(
+            verdict=judge(sold, await read_systems(self._boxes), waiting),
+            cases=cases,
+            kills=self._stage.kills,
+            faults=0,
+            duplicates_sent=0,
+            seconds=round(time.monotonic() - started, 1),
+            folder=self._stage.folder,
+            approved=0,
+            requests=await self._stage.requests(),
+            corrections=corrections,
+        )
+
+    async def _found(self, number: int) -> None:
+        """Wait until the sweep has told of every won deal. Raises TielineError when it does not."""
+        for _ in range(1_200):
+            if len(await self._stage.store.events(type="OpportunityWon", limit=number)) >= number:
+                return
+            await asyncio.sleep(0.5)
+        raise TielineError(f"the sweep did not find {number} won deals; see {self._stage.folder}/hub.log")
+
+    async def _correct(self) -> list[Correction]:
+        """What revenue operations does: for each unknown product, say which known one is meant."""
+        done: list[Correction] = []
+        posted = len(await self._boxes.documents("netsuite", "salesOrder"))
+        for group in await people.groups(self._stage.store, case_class="unknown-product"):
+            key = group.cause.partition(":")[2]
+            known = _meant(group.example.message)
+            project = load_project(load_settings(self._stage.project, secrets=False))
+            products = project.mappings.value_map("products")
+            released = await people.correct_value_map(
+                self._stage.store,
+                products,
+                key,
+                people.like(products, known),
+                by="rita.revops",
+                reason=f"{key} is {known}, mistyped",
+                cause=group.cause,
+            )
+            correction = Correction(
+                value_map="products", key=key, like=known, cases=len(released), posted_before=posted
+            )
+            done.append(correction)
+        return done
+
+    async def _follow(self, number: int) -> None:
+        """Show how far the deals are."""
+        while True:
+            counts = await self._stage.store.count_runs()
+            done = counts.get(("quote-to-cash", "done"), 0)
+            posted = counts.get(("post-invoice", "done"), 0) + counts.get(("post-payment", "done"), 0)
+            waiting = len(await self._stage.store.cases(states=[CaseState.OPEN]))
+            words = f"{done} of {number} deals ordered, {posted} documents posted, {waiting} in cases"
+            self._tell(words, (done + posted) / (3 * number))
+            await asyncio.sleep(1.0)
+
+
+def _meant(message: str) -> str:
+    """The nearest product that the case itself proposes."""
+    return message.partition("nearest: `")[2].partition("`")[0]
 
 
 class _Billing:
