@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import jsonschema_rs
 from tests.conformance.deviations import DEVIATIONS, NULL_IS_ABSENT, Deviation
 from tests.conformance.exchanges import JSON, Exchange, Part, exchanges
+from tests.conformance.fields import Names
 
 CONTRACTS = Path(__file__).parents[2] / "../shared/contracts"
 Schema = Mapping[str, Any]
@@ -66,6 +67,7 @@ class Contract:
         self._schemas: Schema = document["components"]["schemas"]
         self._paths = sorted(document["paths"].items(), key=lambda item: item[0].count("{"))
         self._patterns = [re.compile(re.sub(r"\\\{[^}]+\\\}", "([^/]+)", re.escape(path))) for path, _ in self._paths]
+        self._names = Names(document["components"])
         resources = [(_ROOT, {"components": document["components"]})]
         self._registry = jsonschema_rs.Registry(resources, draft=jsonschema_rs.Draft202012)
         self._validators: dict[str, jsonschema_rs.Draft202012Validator] = {}
@@ -129,9 +131,8 @@ class Contract:
 
     def _answer(self, exchange: Exchange, responses: Schema, answer: Part, report: Report) -> Iterator[tuple[str, str]]:
         status = str(exchange.status)
-        response = responses.get(status) or responses.get(f"{status[0]}XX")
-        if response is None:
-            response = responses.get("default") if exchange.status >= 300 else None
+        names = (status, f"{status[0]}XX", *(["default"] if exchange.status >= 300 else []))
+        response = next((responses[name] for name in names if name in responses), None)
         if response is None:
             yield "status", f"{status} is not described"
         elif answer.body or response.get("content"):
@@ -157,6 +158,7 @@ class Contract:
             if nulls:
                 report.known[NULL_IS_ABSENT[self.vendor]] += 1
         yield from ((where, text) for text in self._problems(schema, value))
+        yield from ((where, f"{place} is not named") for place in dict.fromkeys(self._names.unnamed(schema, value)))
 
     def _records(self, where: str, part: Part) -> Iterator[tuple[str, str]]:
         """Salesforce's contract leaves records open: hold each against the fields of the object it says it is."""

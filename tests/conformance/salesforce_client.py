@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -238,7 +238,7 @@ def describes_an_object(org: Org) -> None:
 def lists_what_changed_and_what_was_deleted(org: Org) -> None:
     kept, gone = org.account(), org.account()
     org.client.Account.delete(gone)
-    now = datetime.now(UTC)
+    now = datetime.fromisoformat(org.sandbox.ask("clock")["now"])
     window = (now - timedelta(hours=1), now + timedelta(minutes=2))
     assert kept in org.client.Account.updated(*window)["ids"]
     assert gone in [row["id"] for row in org.client.Account.deleted(*window)["deletedRecords"]]

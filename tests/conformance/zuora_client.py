@@ -1,11 +1,13 @@
 """zuora-sdk against the Zuora sandbox: accounts, orders, invoices, credit memos, payments, usage and object query.
 
-The SDK's models refuse an answer whose types are not the published ones, so each call is a check of shapes too. A
-refusal in a 200 answer (`success: false`) is not an exception to this client: the check reads it as the vendor says.
+The SDK names every field it reads, so a field that is misspelled or elsewhere comes out as None; types are not its
+concern (its models switch their validation off), they are checked against the contract. A refusal in a 200 answer
+(`success: false`) is not an exception to this client either: the check reads it as the vendor says.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 import types
@@ -63,6 +65,11 @@ class Tenant:
 
     def invoice(self) -> Any:
         return self.client.invoices_api().get_invoice(self.invoice_number)
+
+    def raw(self, path: str) -> Any:
+        """A GET with the client's session and headers, past its models."""
+        answer = self.client.api_client.call_api("GET", self.sandbox.url + path, self.client.get_default_headers())
+        return json.loads(answer.read())
 
 
 def client_of(url: str, secret: str) -> Any:
@@ -224,17 +231,22 @@ def lists_orders_page_by_page(tenant: Tenant) -> None:
 
 @suite.check
 def orders_asynchronously(tenant: Tenant) -> None:
-    """The job is asked until it is done; its result says by `jobType` of which kind it is."""
+    """The job is asked until it is done; its result says by `jobType` of which kind it is.
+
+    Read raw, then given to the SDK's model: by itself the SDK takes a finished job's result for both of its kinds, and
+    refuses it for that.
+    """
     api = tenant.client.orders_api()
     request = zuora_sdk.CreateOrderAsyncRequest.from_dict(order(tenant, "4", "A-2").to_dict())
     job = api.create_order_asynchronously(request)
     assert job.job_id, job
     for _ in range(50):
-        state = api.get_job_status_and_response(job.job_id)
-        if state.status == "Completed":
+        state = tenant.raw(f"/v1/async-jobs/{job.job_id}")
+        if state["status"] == "Completed":
             break
         time.sleep(0.05)
-    assert (state.status, state.result.actual_instance.order_number) == ("Completed", "O-4"), state
+    result = zuora_sdk.GetAsyncCreateOrderJobResponse.from_dict(state["result"])
+    assert (result.job_type, result.order_number) == ("AsyncCreateOrder", "O-4"), state
 
 
 @suite.check

@@ -86,7 +86,7 @@ async def test_a_won_deal_becomes_cash(tmp_path: Path) -> None:
         try:
             await eventually(posted, 8)
         except AssertionError:
-            print([ (r.process, r.state, r.waits_for) for r in await c.worker.store.runs()])
+            print([(r.process, r.state, r.waits_for) for r in await c.worker.store.runs()])
             for case in await c.worker.store.cases():
                 print(case.case_class, case.message)
             raise
@@ -99,13 +99,14 @@ async def test_a_won_deal_becomes_cash(tmp_path: Path) -> None:
         try:
             await eventually(paid, 15)
         finally:
-            print([ (r.process, r.state, r.waits_for) for r in await c.worker.store.runs() if r.state!='done'])
+            print([(r.process, r.state, r.waits_for) for r in await c.worker.store.runs() if r.state != "done"])
             for case in await c.worker.store.cases():
                 print(case.case_class, case.message)
         import asyncio
+
         await asyncio.sleep(1.5)
         opp = (await c.sandboxes.documents("salesforce", "Opportunity"))[0]
-        print({k:v for k,v in opp.items() if k.endswith('__c')})
-        print([ (i['total'],i['amountRemaining']) for i in await c.sandboxes.documents("netsuite", "invoice")])
+        print({k: v for k, v in opp.items() if k.endswith("__c")})
+        print([(i["total"], i["amountRemaining"]) for i in await c.sandboxes.documents("netsuite", "invoice")])
         print(len(await c.sandboxes.documents("kantata", "workspaces")))
         assert opp["Tieline_Status__c"] == "Paid"

@@ -91,7 +91,7 @@ class FakeSystem:
         stands = self.documents.get((call.key.kind, call.key.canonical_id), [])
         if stands and stands_as_sent(call.wire, stands[-1]):
             return Applied(external_id=f"X-{call.key.canonical_id}")
-        return Absent()
+        return Absent(external_id=f"X-{call.key.canonical_id}" if stands else "")
 
     async def fetch(self, kind: str, ids: Sequence[str]) -> Sequence[Wire | None]:
         return [(self.documents.get((kind, i)) or [None])[-1] for i in ids]

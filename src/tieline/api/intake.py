@@ -9,7 +9,8 @@ from litestar import Litestar, Request, Response, get, post
 from litestar.datastructures import State
 from litestar.params import FromPath
 
-from tieline.errors import ConfigurationError, InvalidMessage, TielineError
+from tieline.app.intake import UnknownConnection
+from tieline.errors import InvalidMessage, TielineError
 
 MOST_BYTES = 2_000_000
 
@@ -35,7 +36,7 @@ def intake_app(intake: Receives) -> Litestar:
             )
         except InvalidMessage as error:
             return _problem(400, "The message was refused", str(error))
-        except ConfigurationError as error:
+        except UnknownConnection as error:
             return _problem(404, "There is no such connection", str(error))
         except TielineError as error:
             return _problem(503, "The message was not taken", str(error))

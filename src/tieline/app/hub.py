@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 
 import structlog
 import uvicorn
@@ -18,6 +18,9 @@ from tieline.engine.lanes import cancel
 from tieline.engine.worker import Worker
 from tieline.errors import ConfigurationError
 
+GOODBYE_S = 5
+"""How long a sender that is slow may hold up the end of the hub."""
+
 _log = structlog.get_logger("tieline.hub")
 
 
@@ -28,14 +31,22 @@ async def running(project: Project, port: int | None = None) -> AsyncIterator[tu
     Raises ConfigurationError for a port in use, a database that cannot be used or another hub on it.
     """
     hub = project.settings.hub
-    listening = _listen(hub.host, hub.port if port is None else port)
-    with only_worker(project.settings.database):
+    with (
+        closing(_listen(hub.host, hub.port if port is None else port)) as listening,
+        only_worker(project.settings.database),
+    ):
         store = open_store(project)
         try:
             async with working(project, store) as worker:
                 intake = Intake(worker)
                 server = _Server(
-                    uvicorn.Config(intake_app(intake), log_level="warning", access_log=False, lifespan="off")
+                    uvicorn.Config(
+                        intake_app(intake),
+                        log_level="warning",
+                        access_log=False,
+                        lifespan="off",
+                        timeout_graceful_shutdown=GOODBYE_S,
+                    )
                 )
                 tasks = [asyncio.create_task(server.serve([listening]))]
                 tasks += [

@@ -8,6 +8,7 @@ from functools import partial
 
 import structlog
 
+from tieline.engine.cases import nobody_reads
 from tieline.engine.lanes import Priority
 from tieline.engine.ports import Appended, Changes, Notice
 from tieline.engine.records import Cursor
@@ -47,7 +48,14 @@ class Intake:
             self.refused += 1
             _log.warning("message refused", connection=connection, reason=str(error))
             raise
-        results = await self._worker.append([self._event(connection, notice) for notice in notices])
+        events = [self._event(connection, notice) for notice in notices]
+        results = await self._worker.append(events)
+        known = connector.manifest.notices
+        await self._worker.report(
+            (f"{connection} tells about {notice.kind}", nobody_reads(connection, notice.kind, known), event)
+            for notice, event in zip(notices, events, strict=True)
+            if notice.kind not in known
+        )
         self.accepted += sum(r.outcome is Appended.NEW for r in results)
         self.duplicates += sum(r.outcome is not Appended.NEW for r in results)
         return connector.acknowledgement()

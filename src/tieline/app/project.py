@@ -52,17 +52,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     def open(self, connection: ConnectionSettings) -> Connector:
         """The connector of a connection, not yet connected. Raises ConfigurationError naming the wrong setting."""
         kind = self.connectors[connection.connector]
-        try:
-            settings = msgspec.convert(connection.options, kind.settings)
-        except msgspec.ValidationError as error:
-            raise ConfigurationError(f"[connections.{connection.name}] {error}") from error
-        unknown = set(connection.options) - set(kind.settings.__struct_fields__)
-        if unknown:
-            known = ", ".join(kind.settings.__struct_fields__)
-            raise ConfigurationError(
-                f"[connections.{connection.name}] unknown settings {sorted(unknown)}; known: {known}"
-            )
-        return kind.open(connection.name, settings)
+        return kind.open(connection.name, connector_settings(connection, kind))
 
     def policy_of(self, case_class: str) -> CasePolicy:
         """Owner, deadline, escalation and next step of a class of cases, from the catalogue."""
@@ -75,10 +65,24 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+def connector_settings(connection: ConnectionSettings, kind: ConnectorType) -> Any:
+    """A connection's own settings in its connector's type. Raises ConfigurationError naming the wrong one."""
+    unknown = sorted(set(connection.options) - set(kind.settings.__struct_fields__))
+    if unknown:
+        known = ", ".join(kind.settings.__struct_fields__)
+        raise ConfigurationError(
+            f"[connections.{connection.name}] unknown settings: {', '.join(unknown)}; known: {known}"
+        )
+    try:
+        return msgspec.convert(connection.options, kind.settings)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(f"[connections.{connection.name}] {error}") from error
+
+
 def load_project(settings: Settings) -> Project:
     """Load a project. Raises ProblemsFound with all that is wrong in its tables, ConfigurationError otherwise."""
     connectors = installed_connectors()
-    _known_connectors(settings, connectors)
+    _check_connections(settings, connectors)
     facts = Facts()
     mappings = load_mappings(settings.root, connectors)
     problems = mappings.check(schemas(connectors))
@@ -145,13 +149,14 @@ def _load(loader: Callable[..., Any], path: Path, problems: list[Problem], **arg
         return None
 
 
-def _known_connectors(settings: Settings, connectors: Mapping[str, ConnectorType]) -> None:
+def _check_connections(settings: Settings, connectors: Mapping[str, ConnectorType]) -> None:
     for connection in settings.connections.values():
         if connection.connector not in connectors:
             raise ConfigurationError(
                 f"[connections.{connection.name}] there is no connector {connection.connector!r}; "
                 f"installed: {', '.join(sorted(connectors))}"
             )
+        connector_settings(connection, connectors[connection.connector])
 
 
 def _process_modules(settings: Settings) -> list[Any]:

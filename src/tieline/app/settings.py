@@ -84,7 +84,7 @@ def load_settings(
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{path}: {error}") from error
-    reader = _Reader(path, text, os.environ if environ is None else environ, secrets)
+    reader = _Reader(path, text, environment, os.environ if environ is None else environ, secrets)
     if environment:
         tree = _overlay(tree, reader.section(tree, "environments").get(environment), environment, path)
     reader.only(tree, ("project", "hub", "connections", "environments"), "")
@@ -98,7 +98,7 @@ def load_settings(
         environment=environment,
         root=root,
         database=root / str(project.get("database", "tieline.db")),
-        processes=tuple(project.get("processes", SHIPPED_PROCESSES)),
+        processes=reader.names("project.processes", project.get("processes", SHIPPED_PROCESSES)),
         hub=hub_settings,
         connections={
             name: reader.connection(name, options, hub_settings.poll_s)
@@ -110,8 +110,9 @@ def load_settings(
 class _Reader:
     """Reads sections and remembers where, so that errors name the line."""
 
-    def __init__(self, path: Path, text: str, environ: Mapping[str, str], secrets: bool) -> None:
-        self._path, self._lines, self._environ, self._secrets = path, text.splitlines(), environ, secrets
+    def __init__(self, path: Path, text: str, environment: str, environ: Mapping[str, str], secrets: bool) -> None:
+        self._path, self._lines, self._environment = path, text.splitlines(), environment
+        self._environ, self._secrets = environ, secrets
 
     def section(self, tree: dict[str, Any], name: str) -> dict[str, Any]:
         found: Any = tree.get(name, {})
@@ -124,7 +125,7 @@ class _Reader:
             if key not in known:
                 near = get_close_matches(key, known, 1)
                 hint = f"; did you mean '{near[0]}'?" if near else f"; known: {', '.join(known)}"
-                raise ConfigurationError(f"{self._where(key)}: unknown setting '{prefix}{key}'{hint}")
+                raise ConfigurationError(f"{self._where(prefix + key)}: unknown setting '{prefix}{key}'{hint}")
 
     def convert(self, tree: dict[str, Any], kind: type[HubSettings], name: str) -> HubSettings:
         try:
@@ -134,10 +135,25 @@ class _Reader:
 
     def connection(self, name: str, options: Any, poll_s: float) -> ConnectionSettings:
         if not isinstance(options, dict) or not options.get("connector"):
-            raise ConfigurationError(f'{self._where(name)}: [connections.{name}] needs a line `connector = "…"`')
+            where = self._where(f"connections.{name}")
+            raise ConfigurationError(f'{where}: [connections.{name}] needs a line `connector = "…"`')
+        poll_s = self.number(f"connections.{name}.poll_s", options.get("poll_s", poll_s))
         resolved = {key: self._secret(f"connections.{name}.{key}", key, value) for key, value in options.items()}
-        connector, own_poll_s = str(resolved.pop("connector")), float(resolved.pop("poll_s", poll_s))
-        return ConnectionSettings(name=name, connector=connector, options=resolved, poll_s=own_poll_s)
+        resolved.pop("poll_s", None)
+        connector = str(resolved.pop("connector"))
+        return ConnectionSettings(name=name, connector=connector, options=resolved, poll_s=poll_s)
+
+    def number(self, place: str, value: Any) -> float:
+        """A number of seconds. Raises ConfigurationError."""
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ConfigurationError(f"{self._where(place)}: {place} must be a number of seconds, not {value!r}")
+        return float(value)
+
+    def names(self, place: str, value: Any) -> tuple[str, ...]:
+        """A list of names. Raises ConfigurationError."""
+        if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
+            raise ConfigurationError(f'{self._where(place)}: {place} must be a list like ["name", "name"]')
+        return tuple(value)
 
     def _secret(self, place: str, key: str, value: Any) -> Any:
         if isinstance(value, str) and value.startswith(SECRET_SCHEMES) and not self._secrets:
@@ -146,7 +162,7 @@ class _Reader:
             variable = value.removeprefix("env:")
             if variable not in self._environ:
                 raise ConfigurationError(
-                    f"{self._where(key)}: {place} refers to ${variable}, which is not set in the environment"
+                    f"{self._where(place)}: {place} refers to ${variable}, which is not set in the environment"
                 )
             return self._environ[variable]
         if isinstance(value, str) and value.startswith("file:"):
@@ -154,7 +170,7 @@ class _Reader:
             try:
                 return path.read_text(encoding="utf-8").strip()
             except OSError as error:
-                raise ConfigurationError(f"{self._where(key)}: {place} refers to {path}: {error.strerror}") from error
+                raise ConfigurationError(f"{self._where(place)}: {place} refers to {path}: {error.strerror}") from error
         if (
             isinstance(value, str)
             and value
@@ -162,17 +178,33 @@ class _Reader:
             and not key.endswith(("_url", "_id"))
         ):
             raise ConfigurationError(
-                f"{self._where(key)}: {place} is a secret and must not stand in the file; "
+                f"{self._where(place)}: {place} is a secret and must not stand in the file; "
                 f'write "env:NAME" or "file:path" and put it there'
             )
         return value
 
-    def _where(self, key: str) -> str:
-        for number, line in enumerate(self._lines, start=1):
-            bare = line.strip().lstrip("[").rstrip("]")
-            if bare.split("=")[0].strip().split(".")[-1] == key:
-                return f"{self._path}:{number}"
-        return str(self._path)
+    def _where(self, place: str) -> str:
+        """FILE:LINE of a dotted setting, or of its section; the environment's own line before the common one."""
+        section, _, key = place.rpartition(".")
+        prefixes = [f"environments.{self._environment}.", ""] if self._environment else [""]
+        for prefix in prefixes:
+            found = self._line(prefix + section, key) or self._line(prefix + place, "")
+            if found:
+                return f"{self._path}:{found}"
+        return f"{self._path}:{self._line(section, '')}" if self._line(section, "") else str(self._path)
+
+    def _line(self, section: str, key: str) -> int:
+        """The line of a key in a section, or of the section itself where no key is asked; 0 when it is not there."""
+        current = ""
+        for number, line in enumerate(self._lines, 1):
+            text = line.split("#")[0].strip()
+            if text.startswith("["):
+                current = text.strip("[] ")
+                if not key and current == section:
+                    return number
+            elif key and current == section and text.partition("=")[0].strip() == key:
+                return number
+        return 0
 
 
 def _read(path: Path) -> str:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
+from rich.markup import escape
 
 from tieline.app import cases as use
 from tieline.app.project import load_project
@@ -62,7 +63,7 @@ def list_cases(
     elif not found:
         out.print("no open cases: nothing waits for a person")
     elif each:
-        rows = [[c.id, c.case_class, c.owner, _age(c), c.amount, c.message] for g in found for c in g.cases]
+        rows = [[c.id, c.case_class, c.owner, _age(c), c.amount, escape(c.message)] for g in found for c in g.cases]
         print_table("", ["case", "class", "owner", "age", "amount", "what happened"], rows)
     else:
         _print_groups(found)
@@ -72,7 +73,7 @@ def _print_groups(found: list[use.CaseGroup]) -> None:
     for group in found:
         count = f"{len(group.cases)} cases" if len(group.cases) > 1 else "1 case"
         late = f", [red]{group.overdue} overdue[/]" if group.overdue else ""
-        out.print(f"[bold]{group.cause}[/]  {count}, oldest {_age(group.example)}, owner {group.owner}{late}")
+        out.print(f"[bold]{escape(group.cause)}[/]  {count}, oldest {_age(group.example)}, owner {group.owner}{late}")
         out.print(f"  {group.example.message.splitlines()[0]}", markup=False, soft_wrap=True)
         out.print(f"  e.g. {group.example.id}  next: {group.next_step}", markup=False, soft_wrap=True)
 
@@ -103,12 +104,12 @@ def show(
             ["owner", case.owner + (f" (escalated {case.escalated_at:%Y-%m-%d %H:%M})" if case.escalated_at else "")],
             ["opened", f"{case.opened_at:%Y-%m-%d %H:%M} UTC ({_age(case)} ago)"],
             ["due", due + (f", then {case.escalate_to}" if case.escalate_to else "")],
-            ["next step", case.next_step],
+            ["next step", escape(case.next_step)],
             [
                 "actions",
                 ", ".join(case.actions) if case.state is CaseState.OPEN else f"{case.decision} by {case.decided_by}",
             ],
-            ["cause", case.cause],
+            ["cause", escape(case.cause)],
         ],
     )
     _print_details(case)
@@ -122,12 +123,12 @@ def _print_details(case: CaseRow) -> None:
         rows = [
             [
                 "ours",
-                mine["name"],
-                ", ".join(filter(None, (address.get(k, "") for k in ("street", "city", "country")))),
+                escape(mine["name"]),
+                escape(", ".join(filter(None, (address.get(k, "") for k in ("street", "city", "country"))))),
                 "",
             ]
         ]
-        rows += [[c["external_id"], c["name"], c["address"], c["matched_by"]] for c in candidates]
+        rows += [[escape(c["external_id"]), escape(c["name"]), escape(c["address"]), c["matched_by"]] for c in candidates]
         print_table("candidates", ["id", "name", "address", "matched by"], rows)
     for finding in case.details.get("findings", []):
         out.print(f"  - {finding['message']}", markup=False, soft_wrap=True)
@@ -155,6 +156,8 @@ for _action, _help in (
     ("approve", "Approve what waits for approval."),
     ("refuse", "Refuse what waits for approval; the deal stops."),
     ("create", "None of the candidates: create a new record."),
+    ("accept", "An event told twice with other content: take the second telling too."),
+    ("dismiss", "Nothing is to be done about it."),
 ):
     _decision_command(_action, _help)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 
 import typer
+from rich.markup import escape
 
-from tieline.cli import cases, demo, hub, project
+from tieline.cli import cases, demo, hub, project, replay, views
 from tieline.cli.output import err
 from tieline.errors import ConfigurationError, TielineError
 
@@ -20,6 +21,7 @@ app = typer.Typer(
 project.register(app)
 hub.register(app)
 views.register(app)
+replay.register(app)
 cases.register(app)
 demo.register(app)
 
@@ -29,10 +31,10 @@ def run() -> None:
     try:
         app()
     except ConfigurationError as error:
-        err.print(f"[bold red]error:[/] {error}", soft_wrap=True, markup=True)
+        err.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
         sys.exit(2)
     except TielineError as error:
-        err.print(f"[bold red]error:[/] {error}", soft_wrap=True)
+        err.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:
         err.print("stopped")

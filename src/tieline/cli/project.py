@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from tieline.app.project import load_project
 from tieline.app.settings import find_project, load_settings
@@ -44,7 +45,7 @@ def check(folder: ProjectFolder = None, environment: Environment = "", as_json: 
         if as_json:
             print_json({"ok": False, "problems": [str(p) for p in found.problems]})
         for problem in found.problems:
-            err.print(f"[red]{problem}[/]", soft_wrap=True)
+            err.print(f"[red]{escape(str(problem))}[/]", soft_wrap=True)
         err.print(f"{len(found.problems)} problems")
         raise typer.Exit(2) from None
     counts = {

@@ -6,7 +6,9 @@ from datetime import timedelta
 
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from tieline.app.views.resolve import Match
 from tieline.app.views.trace import (
@@ -18,6 +20,7 @@ from tieline.app.views.trace import (
     TracedRun,
     Waiting,
     effect_notes,
+    main_line,
     took,
 )
 from tieline.app.views.words import figure, kind_words, span
@@ -33,15 +36,17 @@ _EFFECT = {
 _SLOW = timedelta(seconds=5)
 
 
-def print_trace(out: Console, trace: Trace) -> None:
-    """Header, what it waits for, timeline."""
+def print_trace(out: Console, trace: Trace, everything: bool = False) -> None:
+    """Header, what it waits for, timeline; `everything` shows notices, confirmations and finished runs too."""
     _header(out, trace)
     _waits(out, trace.waits_for)
     out.print()
-    out.print(_timeline(trace))
-    if trace.echoes:
-        plural = "run" if trace.echoes == 1 else "runs"
-        out.print(f"[dim]and {trace.echoes} {plural} that gave way to a newer one of their kind, and did nothing[/]")
+    entries = trace.timeline if everything else main_line(trace.timeline)
+    out.print(_timeline(entries, everything))
+    if everything and trace.echoes:
+        out.print(f"[dim]and {trace.echoes} runs that gave way to a newer one of their kind, and did nothing[/]")
+    elif len(entries) < len(trace.timeline):
+        out.print(f"[dim]{len(trace.timeline) - len(entries)} notices and confirmations left out; --all shows them[/]")
 
 
 def print_choices(out: Console, matches: list[Match]) -> None:
@@ -71,7 +76,8 @@ def _header(out: Console, trace: Trace) -> None:
     if trace.money is not None:
         out.print(_money(trace))
     if trace.stands:
-        out.print("  " + ", ".join(_place(place) for place in trace.stands), style="dim", markup=False)
+        places = ", ".join(_place(place) for place in trace.stands)
+        out.print(Padding(Text(places, style="dim"), (0, 0, 0, 2)))
 
 
 def _money(trace: Trace) -> Table:
@@ -105,7 +111,9 @@ def _waits(out: Console, waiting: list[Waiting]) -> None:
     for column in ("waits for", "whom", "what"):
         table.add_column(column, overflow="fold")
     for at, one in enumerate(waiting):
-        due = f"  [{'red]overdue since' if one.overdue else 'dim]due'} {one.due_at:%d %b %H:%M} UTC[/]" if one.due_at else ""
+        due = ""
+        if one.due_at is not None:
+            due = f"  [{'red]overdue since' if one.overdue else 'dim]due'} {one.due_at:%d %b %H:%M} UTC[/]"
         table.add_row("  waits for" if at == 0 else "", f"[bold]{escape(one.whom)}[/]", f"{escape(one.what)}{due}")
     out.print(table)
 
@@ -113,7 +121,7 @@ def _waits(out: Console, waiting: list[Waiting]) -> None:
 # --- timeline ---------------------------------------------------------------------------------------------------------
 
 
-def _timeline(trace: Trace) -> Table:
+def _timeline(entries: list[Entry], everything: bool) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1), show_header=True, header_style="dim")
     table.add_column("UTC", no_wrap=True)
     table.add_column("since start", justify="right", no_wrap=True)
@@ -121,7 +129,7 @@ def _timeline(trace: Trace) -> Table:
     table.add_column("where", no_wrap=True, max_width=16, overflow="ellipsis")
     table.add_column("what", overflow="fold", ratio=1)
     day = ""
-    for entry in trace.timeline:
+    for entry in entries:
         if f"{entry.at:%a %d %b %Y}" != day:
             day = f"{entry.at:%a %d %b %Y}"
             table.add_row(f"[bold]{entry.at:%d %b %Y}[/]")
@@ -131,7 +139,7 @@ def _timeline(trace: Trace) -> Table:
             f"[dim]{_since(entry)}[/]",
             f"[{colour}]{mark}[/]" if colour else mark,
             escape(entry.system),
-            _what(entry),
+            _what(entry, everything),
         )
         for run in entry.event.runs if entry.event else []:
             if _worth_a_line(run):
@@ -151,12 +159,12 @@ def _since(entry: Entry) -> str:
     return "0" if not entry.since_start_s else f"+{span(timedelta(seconds=entry.since_start_s))}"
 
 
-def _what(entry: Entry) -> str:
+def _what(entry: Entry, everything: bool) -> str:
     if entry.effect is not None:
         return _effect(entry, entry.effect)
     if entry.case is not None:
         return _case(entry, entry.case)
-    done = ", ".join(_short(run) for run in _done(entry))
+    done = ", ".join(_short(run) for run in _done(entry)) if everything else ""
     shown = f"[dim]{escape(entry.text)}[/]" if entry.what == "notice" else escape(entry.text)
     return f"{shown}  [dim]→ {escape(done)}[/]" if done else shown
 
@@ -186,7 +194,7 @@ def _done(entry: Entry) -> list[TracedRun]:
 
 def _short(run: TracedRun) -> str:
     length = f" {span(run.ended_at - run.started_at)}" if run.ended_at else ""
-    return f"{'replayed ' if run.replay else ''}{run.process}{length}"
+    return f"{'replay of ' if run.replay else ''}{run.process}{length}"
 
 
 def _worth_a_line(run: TracedRun) -> bool:

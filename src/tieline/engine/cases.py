@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
-from tieline.engine.records import Effect, EffectKey
+from tieline.engine.records import CaseRow, Effect, EffectKey
 from tieline.errors import InvalidMessage, PermanentError, TielineError, TranslationError
+from tieline.events import CaseOpened, Event, make_event
 from tieline.mapping import UnmappedValue
 
 RETRY, CORRECT, LINK, SKIP, CANCEL = "retry", "correct", "link", "skip", "cancel"
 APPROVE, REFUSE, CREATE = "approve", "refuse", "create"
 CORRECT_MAP = "correct-map"
 """A value map gets an entry, then every case of the same cause is tried again."""
+ACCEPT, DISMISS = "accept", "dismiss"
+"""Decisions about a case that belongs to no run: they are carried out where they are recorded."""
+EVENT_CONFLICT = "event-conflict"
 
 _NUMBERS = re.compile(r"[0-9A-Za-z._-]*\d[0-9A-Za-z._-]*")
 
@@ -44,6 +48,75 @@ class Problem(msgspec.Struct, kw_only=True):
     details: dict[str, Any] = {}
     amount: str = ""
     policy: CasePolicy | None = None
+
+
+def case_row(
+    ident: str, problem: Problem, policy: CasePolicy, now: datetime, *, run_id: str, position: int, correlation_id: str
+) -> CaseRow:
+    """The case a problem is opened as."""
+    return CaseRow(
+        id=ident,
+        case_class=problem.case_class,
+        cause=problem.cause,
+        owner=policy.owner,
+        message=problem.message,
+        next_step=policy.next_step,
+        actions=problem.actions,
+        details=problem.details,
+        run_id=run_id,
+        position=position,
+        correlation_id=correlation_id,
+        amount=problem.amount,
+        opened_at=now,
+        due_at=now + policy.within,
+        escalate_to=policy.escalate_to,
+    )
+
+
+def opened(case: CaseRow, causation_id: str) -> Event:
+    """What the log says of a new case."""
+    data = CaseOpened(case=case.id, case_class=case.case_class, contract=case.correlation_id, message=case.message)
+    return make_event(data, source="tieline", id=f"{case.id}/opened", time=case.opened_at, causation_id=causation_id)
+
+
+def told_differently(known: Event, told: Event) -> Problem:
+    """An event came again under its id and says something else. `details` holds both, and all of the new one."""
+    return Problem(
+        case_class=EVENT_CONFLICT,
+        cause=f"{told.source}: event told twice with other content",
+        message=(
+            f"{told.source} told {told.subject} twice under the id {told.id}, with different content; "
+            "the first is kept until somebody accepts the second"
+        ),
+        actions=[ACCEPT, DISMISS],
+        details={
+            "known": msgspec.json.decode(known.data),
+            "told": msgspec.json.decode(told.data),
+            "event": {**msgspec.structs.asdict(told), "time": told.time.isoformat(), "data": told.data.decode()},
+        },
+    )
+
+
+def nobody_reads(connection: str, kind: str, known: Sequence[str]) -> Problem:
+    """A system tells of records that its connector cannot read: somebody set up too much there, or too little here."""
+    return Problem(
+        case_class="message-not-understood",
+        cause=f"{connection}: nobody reads {kind}",
+        message=f"{connection} tells about a {kind}, which nothing here reads; it may tell about: {', '.join(known)}",
+        actions=[DISMISS],
+        details={"connection": connection, "kind": kind},
+    )
+
+
+def unreadable(event: Event, process: str, error: Exception) -> Problem:
+    """A process cannot even tell whether an event is for it: nothing runs, and nobody shall miss it."""
+    return Problem(
+        case_class="message-not-understood",
+        cause=f"{process or 'log'}: {_without_numbers(str(error))}",
+        message=f"Event {event.id} of {event.source} cannot be taken{f' by {process}' if process else ''}: {error}",
+        actions=[DISMISS],
+        details={"event": event.id, "source": event.source, "type": event.type, "error": type(error).__name__},
+    )
 
 
 def rejected(effect: Effect, document: dict[str, Any]) -> Problem:

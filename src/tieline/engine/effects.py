@@ -44,6 +44,7 @@ MOST_ATTEMPTS = 8
 MOST_QUESTIONS = 8
 FIRST_BACKOFF_S = 0.1
 LONGEST_BACKOFF_S = 30.0
+SETTLE_S = 1.0
 _NAMESPACE = uuid.UUID("6f1c7c4e-5d0f-4d5b-9c5a-0b0f5f2b7a11")
 
 encode_document = msgspec.json.Encoder(decimal_format="string", order="deterministic").encode
@@ -135,6 +136,8 @@ class Request(msgspec.Struct, kw_only=True):
     correlation_id: str = ""
     priority: Priority = Priority.POSTING
     journal: JournalEntry | None = None
+    look_first: bool = False
+    """Ask the system before a first write: the ledger may have lost what it knew."""
 
 
 class Ledger:
@@ -151,6 +154,7 @@ class Ledger:
         self._store, self._connections, self._translator, self._clock = store, connections, translator, clock
         self._applied = applied
         self._locks: dict[EffectKey, tuple[asyncio.Lock, list[int]]] = {}
+        self._under_way: set[asyncio.Task[Effect]] = set()
 
     def connection(self, name: str) -> Connection:
         """Raises ConfigurationError for a connection the project does not have."""
@@ -166,7 +170,9 @@ class Ledger:
         A rejected revision is returned, not raised. Raises TranslationError (nothing was intended), OutcomeUnknown
         when the system cannot tell what became of a call.
         """
-        task = asyncio.ensure_future(self._apply_alone(request))
+        task = asyncio.create_task(self._apply_alone(request))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -176,11 +182,21 @@ class Ledger:
 
     async def settle_by_person(self, request: Request, external_id: str, by: str) -> Effect:
         """A person says under which id the document stands there already."""
-        latest = await self._store.find_effect(request.key)
-        effect = latest if latest and not latest.state.settled else self._intend(request, latest, {}, "")
-        return await self._settle(
-            effect, Applied(external_id=external_id), f"linked by {by}", request.journal, how="linked"
-        )
+        async with _Alone(self._locks, request.key):
+            latest = await self._store.find_effect(request.key)
+            effect = latest if latest and not latest.state.settled else self._intend(request, latest, {}, "")
+            return await self._settle(
+                effect, Applied(external_id=external_id), f"linked by {by}", request.journal, how="linked"
+            )
+
+    async def close(self) -> None:
+        """Let what was answered be settled; what waits for another attempt goes on at the next start."""
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=SETTLE_S)
+        rest = list(self._under_way)
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
 
     async def _apply_alone(self, request: Request) -> Effect:
         async with _Alone(self._locks, request.key):
@@ -194,19 +210,53 @@ class Ledger:
         latest = await self._store.find_effect(request.key)
         if latest is not None and not latest.state.settled:
             latest = await self._find_out(connection, operation, latest, digest, request)
-        if (
-            latest is not None
-            and latest.state is EffectState.APPLIED
-            and (latest.content_hash == digest or latest.version > request.version)
+        standing = await self._standing(latest)
+        if standing is not None and (
+            standing.version > request.version or (standing is latest and latest.content_hash == digest)
         ):
-            await self._journal(request.journal, latest)
-            return latest
+            await self._journal(request.journal, standing)
+            return standing
         if latest is not None and not latest.state.settled:
             return await self._carry_out(connection, operation, latest, request)
         wire, label = await self._translate(connection, operation, request)
         effect = self._intend(request, latest, wire, label, content, digest)
         await self._store.commit(Batch(effects=[effect]))
+        if request.look_first and latest is None:
+            return await self._look_first(connection, operation, effect, request)
         return await self._carry_out(connection, operation, effect, request)
+
+    async def _look_first(
+        self, connection: Connection, operation: Operation, effect: Effect, request: Request
+    ) -> Effect:
+        """A write without a record of the one before it: what stands there is taken or changed, never doubled."""
+        finding = await self._ask(connection, operation, effect, await self._call(effect), request.priority)
+        if isinstance(finding, Applied):
+            return await self._settle(effect, finding, "probe", request.journal, how="found")
+        if finding.external_id:
+            found = Reference(
+                connection=effect.connection,
+                kind=effect.kind,
+                canonical_id=effect.canonical_id,
+                external_id=finding.external_id,
+                how="found",
+                at=self._clock.now(),
+            )
+            await self._store.commit(Batch(references=[found]))
+        return await self._carry_out(connection, operation, effect, request)
+
+    async def _standing(self, latest: Effect | None) -> Effect | None:
+        """The newest applied revision: what stands there, whatever was refused since."""
+        if latest is None or latest.state is EffectState.APPLIED or latest.revision == 1:
+            return latest if latest is not None and latest.state is EffectState.APPLIED else None
+        applied = await self._store.effects(
+            connection=latest.connection,
+            kind=latest.kind,
+            canonical_id=latest.canonical_id,
+            state=EffectState.APPLIED,
+            limit=1_000_000,
+        )
+        mine = [effect for effect in applied if effect.action == latest.action]
+        return max(mine, key=lambda effect: effect.revision, default=None)
 
     async def _translate(self, connection: Connection, operation: Operation, request: Request) -> tuple[Wire, str]:
         wanted = self._translator.refs(connection.name, operation, request.document)
@@ -261,8 +311,8 @@ class Ledger:
                 finding = await self._ask(connection, operation, effect, call, request.priority)
                 if isinstance(finding, Applied):
                     return await self._settle(effect, finding, "probe", request.journal)
-                effect.state = EffectState.INTENDED
-                await self._store.commit(Batch(effects=[effect]))
+                await self._absent(effect, finding)
+                call = await self._call(effect)
                 if effect.attempts >= MOST_ATTEMPTS:
                     outcome = RejectedByVendor(f"{effect.attempts} attempts, each without an answer: {effect.error}")
                     return await self._settle(effect, outcome, "probe", None)
@@ -282,12 +332,19 @@ class Ledger:
         finding = await self._ask(connection, operation, effect, call, request.priority)
         if isinstance(finding, Applied):
             return await self._settle(effect, finding, "probe", None)
+        await self._absent(effect, finding)
         if effect.content_hash == digest:
-            effect.state = EffectState.INTENDED
-            await self._store.commit(Batch(effects=[effect]))
             return effect
         gone = RejectedByVendor("it never arrived, and other content is wanted by now")
         return await self._settle(effect, gone, "probe", None)
+
+    async def _absent(self, effect: Effect, finding: Absent) -> None:
+        """It does not stand as sent: ours to send again, as an update where the document stands with other content."""
+        effect.state = EffectState.INTENDED
+        batch = Batch(effects=[effect])
+        if finding.external_id:
+            batch.references.append(self._reference(effect, finding.external_id, "", "found"))
+        await self._store.commit(batch)
 
     async def _ask(
         self, connection: Connection, operation: Operation, effect: Effect, call: Call, priority: Priority
@@ -322,20 +379,21 @@ class Ledger:
         effect.response = _wire_encoder.encode(outcome.response)
         batch = Batch(effects=[effect], journal=[_with_result(journal, effect)] if journal else [])
         if effect.action == "ensure" and outcome.external_id:
-            batch.references.append(
-                Reference(
-                    connection=effect.connection,
-                    kind=effect.kind,
-                    canonical_id=effect.canonical_id,
-                    external_id=outcome.external_id,
-                    display=outcome.display,
-                    how=how,
-                    at=effect.settled_at,
-                )
-            )
+            batch.references.append(self._reference(effect, outcome.external_id, outcome.display, how))
         await self._store.commit(batch)
         self._applied(effect.key)
         return effect
+
+    def _reference(self, effect: Effect, external_id: str, display: str, how: str) -> Reference:
+        return Reference(
+            connection=effect.connection,
+            kind=effect.kind,
+            canonical_id=effect.canonical_id,
+            external_id=external_id,
+            display=display,
+            how=how,
+            at=self._clock.now(),
+        )
 
     async def _journal(self, journal: JournalEntry | None, effect: Effect) -> None:
         if journal is not None:
@@ -351,11 +409,18 @@ class _Alone:
     async def __aenter__(self) -> None:
         lock, users = self._locks.setdefault(self._key, (asyncio.Lock(), [0]))
         users[0] += 1
-        await lock.acquire()
+        try:
+            await lock.acquire()
+        except BaseException:
+            self._leave(users)
+            raise
 
     async def __aexit__(self, *_: object) -> None:
         lock, users = self._locks[self._key]
         lock.release()
+        self._leave(users)
+
+    def _leave(self, users: list[int]) -> None:
         users[0] -= 1
         if users[0] == 0:
             del self._locks[self._key]

@@ -20,7 +20,7 @@ import structlog
 
 from tieline.engine.ports import Limits
 from tieline.engine.records import LaneStatus
-from tieline.errors import OutcomeUnknown, RateLimited, TielineError, TransientError, VendorUnavailable
+from tieline.errors import OutcomeUnknown, RateLimited, TielineError, VendorUnavailable
 
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 30.0
@@ -84,7 +84,10 @@ class Lane:
         """Have `payload` carried out with others of its kind; returns its result, or raises what stopped its call.
 
         Never raises VendorUnavailable or RateLimited: the item waits until the system can be reached again.
+        A closed lane takes nothing more: the call is cancelled.
         """
+        if self._state == "closed":
+            raise asyncio.CancelledError(f"lane {self.connection} is closed")
         work = self._works.setdefault(work.name, work)
         self._seq += 1
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -99,7 +102,7 @@ class Lane:
             connection=self.connection,
             state=self._state,
             reason=self._reason,
-            queued=sum(len(w.waiting) for w in self._works.values()),
+            queued=sum(not item.future.done() for w in self._works.values() for _, _, item in w.waiting),
             in_flight=self._in_flight,
             slots=self.limits.slots,
             calls=self.calls,
@@ -183,6 +186,9 @@ class Lane:
         if item.future.done():
             return
         if isinstance(result, VendorUnavailable | RateLimited):
+            if self._state == "closed":
+                item.future.cancel()
+                return
             heapq.heappush(work.waiting, (item.rank, item.seq, item))
         elif isinstance(result, Exception) and not isinstance(result, TielineError):
             item.future.set_exception(result)
@@ -190,6 +196,8 @@ class Lane:
             item.future.set_result(result)
 
     def _judge(self, results: Sequence[Any]) -> None:
+        if self._state == "closed":
+            return
         stop = next((r for r in results if isinstance(r, VendorUnavailable | RateLimited)), None)
         if stop is None:
             if self._state in ("parked", "throttled"):
@@ -197,20 +205,21 @@ class Lane:
             self._strikes = 0
             return
         self.failures += 1
-        self._strikes += 1
-        pause = min(FIRST_PAUSE_S * 2 ** (self._strikes - 1), LONGEST_PAUSE_S)
-        self._paused_until = time.monotonic() + max(stop.retry_after_s, pause if _grows(stop) else FIRST_PAUSE_S)
-        self._enter("parked" if isinstance(stop, VendorUnavailable) else "throttled", str(stop))
+        down, now = isinstance(stop, VendorUnavailable), time.monotonic()
+        if down and now >= self._paused_until:
+            # calls that fail side by side are one outage, not many
+            self._strikes += 1
+        pause = min(FIRST_PAUSE_S * 2 ** max(self._strikes - 1, 0), LONGEST_PAUSE_S) if down else FIRST_PAUSE_S
+        if down and self._paused_until > now:
+            pause = 0.0
+        self._paused_until = max(self._paused_until, now + max(stop.retry_after_s, pause))
+        self._enter("parked" if down else "throttled", str(stop))
 
     def _enter(self, state: str, reason: str) -> None:
         if state != self._state:
             self._since = datetime.now(UTC)
             _log.info("lane", connection=self.connection, state=state, reason=reason)
         self._state, self._reason = state, reason
-
-
-def _grows(stop: TransientError) -> bool:
-    return isinstance(stop, VendorUnavailable)
 
 
 async def cancel(task: asyncio.Task[Any]) -> None:

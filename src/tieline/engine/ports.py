@@ -65,7 +65,7 @@ class Batch(msgspec.Struct, kw_only=True):
     An event already in the log is not written again (see Appended); the rest of the batch stands all the same.
     An effect row is written for its (key, revision); a move that is not forward raises ConcurrencyConflict and
     nothing of the batch is stored. Runs, references and entities replace what stands under their id; a run that
-    ended stays ended.
+    ended stays ended, and a case never goes back: who read it before a decision cannot write it open again.
     """
 
     events: list[Event] = []
@@ -183,6 +183,9 @@ class Store(Protocol):
         limit: int = 10000,
     ) -> list[CaseRow]:
         """Cases that match all the given filters, oldest first."""
+
+    async def late_cases(self, now: datetime, limit: int = 1000) -> list[CaseRow]:
+        """Open cases past their deadline that were not escalated yet, the latest first to be due."""
 
     async def cursor(self, name: str) -> Cursor | None: ...
 

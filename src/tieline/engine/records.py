@@ -145,6 +145,14 @@ class CaseState(StrEnum):
     CLOSED = "closed"
 
 
+CASE_FORWARD: dict[CaseState, frozenset[CaseState]] = {
+    CaseState.OPEN: frozenset(CaseState),
+    CaseState.DECIDED: frozenset({CaseState.CLOSED}),
+    CaseState.CLOSED: frozenset(),
+}
+"""The moves a case may make. Any other write of a case leaves it as it is."""
+
+
 class CaseRow(msgspec.Struct, kw_only=True):
     """Something that needs a person. `cause` groups cases that one correction may release together.
 

@@ -1,26 +1,25 @@
 """What a process function holds: steps, effects, waits, approvals, cases, each durable before the run goes on.
 
-The invariant: every durable operation takes the next position of the journal. After a crash the function runs again;
-an operation whose position is journaled answers from the journal and touches nothing.
+The ground under it, journal, waits and cases, is `durable.py`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 import msgspec
 
 from tieline.domain import Entity, kind_of
 from tieline.engine import cases
 from tieline.engine.cases import Problem
+from tieline.engine.durable import Decision, DurableRun, JournalMismatch, RunCancelled, case_id
 from tieline.engine.effects import Request
-from tieline.engine.lanes import Priority
 from tieline.engine.ports import Batch, Candidate, Wire
 from tieline.engine.records import (
     CaseRow,
@@ -31,20 +30,29 @@ from tieline.engine.records import (
     EntityRow,
     JournalEntry,
     Reference,
-    RunRow,
-    RunState,
-    Wait,
 )
-from tieline.errors import ConfigurationError, OutcomeUnknown, PermanentError, TransientError
-from tieline.events import Event, EventData, LoggedEvent, decode_event, make_event, topic
+from tieline.engine.replays import first_run
+from tieline.engine.waiting import applied_topic
+from tieline.errors import OutcomeUnknown, PermanentError, TransientError
+from tieline.events import Event, EventData, LoggedEvent, decode_event, event_name, topic
 from tieline.mapping import MissingReference
 
-if TYPE_CHECKING:
-    from tieline.engine.worker import Worker
+__all__ = [
+    "Decision",
+    "JournalMismatch",
+    "Run",
+    "RunCancelled",
+    "Standing",
+    "applied_topic",
+    "case_id",
+    "corrected",
+    "to_builtins",
+]
 
 T = TypeVar("T")
 D = TypeVar("D", bound=EventData)
 STEP_ATTEMPTS = 6
+PARENT_WITHIN = timedelta(hours=24)
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -55,54 +63,17 @@ class Standing(msgspec.Struct, frozen=True):
     skipped: bool = False
 
 
-class Decision(msgspec.Struct, frozen=True):
-    """What a person decided about a case."""
+class Run(DurableRun):
+    """One execution of a process.
 
-    action: str
-    by: str
-    reason: str = ""
-    arguments: dict[str, Any] = {}
-
-
-class RunCancelled(Exception):
-    """A person cancelled the run; compensation follows."""
-
-
-class JournalMismatch(ConfigurationError):
-    """The process has changed so that it no longer fits the journal of a run in flight."""
-
-
-class Run:
-    """One execution of a process."""
-
-    def __init__(
-        self, worker: Worker, row: RunRow, event: LoggedEvent, journal: Sequence[JournalEntry], priority: Priority
-    ) -> None:
-        self._worker, self._row, self.event, self._priority = worker, row, event, priority
-        self._journal = {entry.position: entry for entry in journal}
-        self._position = 0
-        self._compensations: list[Callable[[], Awaitable[Any]]] = []
-
-    @property
-    def id(self) -> str:
-        return self._row.id
-
-    @property
-    def key(self) -> str:
-        return self._row.key
-
-    @property
-    def process_name(self) -> str:
-        return self._row.process
+    Operations may be gathered: each takes its position in the journal when it is called, so the order of the calls
+    must not depend on time. Branches of several operations each cannot promise that.
+    """
 
     @property
     def resources(self) -> Any:
         """What the project gives its processes: mappings, policies, catalogues."""
         return self._worker.resources
-
-    @property
-    def correlation_id(self) -> str:
-        return self._row.correlation_id
 
     # --- steps and reads ----------------------------------------------------------------------------------------------
 
@@ -175,13 +146,18 @@ class Run:
         What the system rejects becomes a case; a person may retry, correct, link, skip or cancel.
         """
         key = EffectKey(connection, kind_of(document), document.id)
-        for parent in after:
-            await self.applied(parent)
-        return await self._effect(key, document, "ensure")
+        # all positions first: among gathered calls the order would otherwise depend on which parent comes first
+        parents = [(parent, *self._next("applied", str(parent))) for parent in after]
+        place = self._next("effect", str(key))
+        for parent, position, entry in parents:
+            if entry is None:
+                await self._parent(position, parent, PARENT_WITHIN)
+        return await self._effect_at(place, key, document)
 
     async def perform(self, connection: str, action: str, document: Entity) -> Standing:
         """Do a deed that is no document of its own (cancel, withdraw), once."""
-        return await self._effect(EffectKey(connection, kind_of(document), document.id, action), document, action)
+        key = EffectKey(connection, kind_of(document), document.id, action)
+        return await self._effect_at(self._next("effect", str(key)), key, document)
 
     async def link(self, connection: str, kind: str, canonical_id: str, external_id: str, display: str = "") -> None:
         """Record that a record found there is this document: from now on it is updated, never created."""
@@ -200,16 +176,11 @@ class Run:
         journal = [self._entry(position, "link", f"{connection}/{kind}/{canonical_id}", b"{}")]
         await self._worker.store.commit(Batch(references=[reference], journal=journal))
 
-    async def applied(self, key: EffectKey, within: timedelta = timedelta(hours=24)) -> None:
+    async def applied(self, key: EffectKey, within: timedelta = PARENT_WITHIN) -> None:
         """Wait until a parent document stands. One that never comes becomes a case."""
         position, entry = self._next("applied", str(key))
         if entry is None:
             await self._parent(position, key, within)
-            await self._worker.store.commit(Batch(journal=[self._entry(position, "applied", str(key), b"{}")]))
-
-    def compensate_with(self, deed: Callable[[], Awaitable[Any]]) -> None:
-        """If the run is cancelled later, do this; the last registered is done first."""
-        self._compensations.append(deed)
 
     # --- events -------------------------------------------------------------------------------------------------------
 
@@ -220,10 +191,18 @@ class Run:
         if entry is not None:
             return
         event = self._event(position, data)
+        news = [] if await self._told_before(event) else [event]
         await self._worker.store.commit(
-            Batch(events=[event], journal=[self._entry(position, "publish", name, msgspec.json.encode(event.id))])
+            Batch(events=news, journal=[self._entry(position, "publish", name, msgspec.json.encode(event.id))])
         )
         self._worker.events_arrived()
+
+    async def _told_before(self, event: Event) -> bool:
+        """In a replay: whether the log says the same already. Told twice, money would count twice."""
+        if not first_run(self.id):
+            return False
+        told = await self._worker.store.events(type=event_name(event.type), subject=event.subject, limit=1_000_000)
+        return any(earlier.content_hash() == event.content_hash() for earlier in told)
 
     async def record(self, entity: Entity, news: Callable[[], EventData]) -> bool:
         """Keep canonical state; publish `news()` when it changed. What says nothing new is an echo and says nothing."""
@@ -284,30 +263,6 @@ class Run:
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
-    def _next(self, kind: str, name: str) -> tuple[int, JournalEntry | None]:
-        position, self._position = self._position, self._position + 1
-        entry = self._journal.get(position)
-        if entry is not None and (entry.kind, entry.name) != (kind, name):
-            raise JournalMismatch(
-                f"run {self.id} did {entry.kind} {entry.name!r} at position {position}; "
-                f"process {self.process_name} now wants {kind} {name!r} there"
-            )
-        return position, entry
-
-    def _entry(self, position: int, kind: str, name: str, payload: bytes) -> JournalEntry:
-        return JournalEntry(
-            run_id=self.id, position=position, kind=kind, name=name, payload=payload, at=self._worker.clock.now()
-        )
-
-    def _event(self, position: int, data: EventData) -> Any:
-        return make_event(
-            data,
-            source="tieline",
-            id=f"{self.id}/{position}",
-            time=self._worker.clock.now(),
-            causation_id=self.event.id,
-        )
-
     async def _persistently(self, function: Callable[..., Any], arguments: Sequence[Any]) -> Any:
         for attempt in range(1, STEP_ATTEMPTS + 1):
             try:
@@ -319,168 +274,106 @@ class Run:
                 await self._worker.clock.sleep(max(error.retry_after_s, 0.1 * 2**attempt))
         raise AssertionError
 
-    async def _effect(self, key: EffectKey, document: Entity, action: str) -> Standing:
-        position, entry = self._next("effect", str(key))
-        if entry is not None:
-            result = msgspec.json.decode(entry.payload)
-            return Standing(key, result["external_id"], skipped="skipped" in result)
-        journal = self._entry(position, "effect", str(key), b"{}")
-        content = to_builtins(document)
-        turn = 0
+    async def _effect_at(self, place: tuple[int, JournalEntry | None], key: EffectKey, document: Entity) -> Standing:
+        position, entry = place
+        if entry is None:
+            return await self._effect(position, key, document)
+        result = msgspec.json.decode(entry.payload)
+        return Standing(key, result["external_id"], skipped="skipped" in result)
+
+    async def _effect(self, position: int, key: EffectKey, document: Entity) -> Standing:
+        """Carry an effect out, case by case, until it stands, is linked or is skipped."""
+        request = Request(
+            key=key,
+            document=to_builtins(document),
+            version=self.event.seq,
+            event_id=self.event.id,
+            run_id=self.id,
+            correlation_id=self.correlation_id,
+            priority=self._priority,
+            journal=self._entry(position, "effect", str(key), b"{}"),
+            look_first=bool(first_run(self.id)),
+        )
+        turn, problem = 0, None
         while True:
-            request = Request(
-                key=key,
-                document=content,
-                version=self.event.seq,
-                event_id=self.event.id,
-                run_id=self.id,
-                correlation_id=self.correlation_id,
-                priority=self._priority,
-                journal=journal,
-            )
-            problem = None
-            if await self._worker.store.case(self._case_id(position, turn)) is None:
-                try:
-                    effect = await self._worker.ledger.apply(request)
-                    if effect.state is EffectState.APPLIED:
-                        await self._close_cases(position, turn)
-                        return Standing(key, effect.external_id)
-                    problem = cases.rejected(effect, content)
-                except MissingReference as missing:
-                    parent = EffectKey(key.connection, missing.kind, missing.id)
-                    await self._parent(position, parent, timedelta(hours=24))
-                    continue
-                except OutcomeUnknown as unknown:
-                    problem = cases.outcome_unknown(key, unknown, content)
-                except PermanentError as error:
-                    problem = cases.untranslatable(key, error, content)
+            # a case that is open already was opened in an earlier life: it is decided before anything is sent
+            if problem is None and await self._worker.store.case(case_id(self.id, position, turn)) is None:
+                outcome = await self._applied_or_problem(request)
+                if isinstance(outcome, Effect):
+                    await self._close_cases(position, turn)
+                    return Standing(key, outcome.external_id)
+                problem = outcome
             decision = await self._decided(position, turn, problem)
-            turn += 1
-            if decision.action == "skip":
-                skipped = msgspec.structs.replace(
-                    journal, payload=msgspec.json.encode({"external_id": "", "skipped": decision.reason})
-                )
-                await self._worker.store.commit(Batch(journal=[skipped]))
+            turn, problem = turn + 1, None
+            if decision.action in (cases.SKIP, cases.LINK):
+                standing = await self._skip(request, decision) if decision.action == cases.SKIP else None
+                standing = standing or await self._link(request, decision)
                 await self._close_cases(position, turn)
-                return Standing(key, "", skipped=True)
-            if decision.action == "link":
-                external_id = str(decision.arguments["external_id"])
-                await self._worker.ledger.settle_by_person(request, external_id, decision.by)
-                await self._close_cases(position, turn)
-                return Standing(key, external_id)
-            if decision.action == "correct":
-                content = corrected(content, decision.arguments)
+                return standing
+            if decision.action == cases.CORRECT:
+                try:
+                    request.document = corrected(request.document, decision.arguments)
+                except PermanentError as wrong:
+                    problem = cases.untranslatable(key, wrong, request.document)
+
+    async def _applied_or_problem(self, request: Request) -> Effect | Problem:
+        """The applied effect, or what a person must look at. A missing parent is waited for, each one once."""
+        key, content, waited_for = request.key, request.document, set[EffectKey]()
+        while True:
+            try:
+                effect = await self._worker.ledger.apply(request)
+                return effect if effect.state is EffectState.APPLIED else cases.rejected(effect, content)
+            except MissingReference as missing:
+                parent = EffectKey(key.connection, missing.kind, missing.id)
+                if parent in waited_for:  # it stands, and its id is missing all the same
+                    return cases.untranslatable(key, missing, content)
+                waited_for.add(parent)
+                if not await self._stands(self._position_of(request), parent, PARENT_WITHIN):
+                    return cases.orphan(parent, PARENT_WITHIN)
+            except OutcomeUnknown as unknown:
+                return cases.outcome_unknown(key, unknown, content)
+            except PermanentError as error:
+                return cases.untranslatable(key, error, content)
+
+    async def _skip(self, request: Request, decision: Decision) -> Standing:
+        journal = self._entry(self._position_of(request), "effect", str(request.key), b"{}")
+        journal.payload = msgspec.json.encode({"external_id": "", "skipped": decision.reason})
+        await self._worker.store.commit(Batch(journal=[journal]))
+        return Standing(request.key, "", skipped=True)
+
+    async def _link(self, request: Request, decision: Decision) -> Standing:
+        external_id = str(decision.arguments["external_id"])
+        await self._worker.ledger.settle_by_person(request, external_id, decision.by)
+        return Standing(request.key, external_id)
+
+    def _position_of(self, request: Request) -> int:
+        return request.journal.position if request.journal else -1
 
     async def _parent(self, position: int, parent: EffectKey, within: timedelta) -> None:
-        address = applied_topic(parent)
+        """Wait for a parent as long as it takes; each deadline that passes is a case, and `retry` waits again."""
+        turn = 0
+        while True:
+            problem = None
+            if await self._worker.store.case(case_id(self.id, position, turn)) is None:
+                if await self._stands(position, parent, within):
+                    break
+                problem = cases.orphan(parent, within)
+            await self._decided(position, turn, problem)
+            turn += 1
+        await self._close_cases(position, turn)
+        entry = self._entry(position, "applied", str(parent), b"{}")
+        await self._worker.store.commit(Batch(journal=[entry]))
+
+    async def _stands(self, position: int, parent: EffectKey, within: timedelta) -> bool:
+        """Whether a parent document stands, after waiting for it. False when the deadline passed."""
         found = await self._worker.store.find_effect(parent)
         if found is not None and found.state is EffectState.APPLIED:
-            return
-        known = await self._worker.store.references([parent[:3]])
-        if known:
-            return
-        arrived = await self._awaited(position, address, within, f"{parent} to stand", parent=parent)
+            return True
+        if await self._worker.store.references([parent[:3]]):
+            return True
+        arrived = await self._awaited(position, applied_topic(parent), within, f"{parent} to stand", parent=parent)
         await self._worker.store.commit(self._awake(position, Batch()))
-        if not arrived:
-            await self._decided(position, 0, cases.orphan(parent, within))
-
-    async def _awaited(
-        self, position: int, address: str, within: timedelta, what: str, parent: EffectKey | None = None
-    ) -> LoggedEvent | Any | None:
-        """What arrives at a topic, or None when the deadline passes first. Durable: the wait survives a crash."""
-        store, now = self._worker.store, self._worker.clock.now()
-        if (there := await self._already(address, parent)) is not None:
-            return there
-        held = [w for w in await store.waits([address]) if (w.run_id, w.position) == (self.id, position)]
-        wait = held[0] if held else Wait(run_id=self.id, position=position, topic=address, due_at=now + within)
-        arrival = self._worker.expect(self.id, address)
-        try:
-            self._row.state, self._row.waits_for = RunState.WAITING, what
-            await store.commit(Batch(waits=[] if held else [wait], runs=[self._row]))
-            found = await self._already(address, parent)
-            if found is not None:
-                return found
-            return await self._worker.arrival(arrival, wait.due_at)
-        finally:
-            self._worker.expect_no_more(self.id, address)
-
-    async def _already(self, address: str, parent: EffectKey | None) -> Any | None:
-        if parent is None:
-            return await self._worker.store.first_event(address, 0)
-        effect = await self._worker.store.find_effect(parent)
-        return effect if effect is not None and effect.state is EffectState.APPLIED else None
-
-    def _awake(self, position: int, batch: Batch) -> Batch:
-        self._row.state, self._row.waits_for = RunState.READY, ""
-        batch.waits_over.append((self.id, position))
-        batch.runs.append(self._row)
-        return batch
-
-    def _case_id(self, position: int, turn: int) -> str:
-        return case_id(self.id, position, turn)
-
-    async def _decided(self, position: int, turn: int, problem: Problem | None) -> Decision:
-        """The decision about the `turn`-th case at a position; opens it when it is not open yet."""
-        ident = self._case_id(position, turn)
-        case = await self._worker.store.case(ident)
-        if case is None:
-            if problem is None:
-                raise AssertionError(f"no problem to open case {ident} with")
-            case = await self._worker.open_case(self, ident, position, problem)
-        arrived = await self._awaited(
-            position, topic("CaseDecided", ident), timedelta(days=3650), f"a decision on case {ident}"
-        )
-        await self._worker.store.commit(self._awake(position, Batch()))
-        if not isinstance(arrived, Event):
-            raise JournalMismatch(f"case {ident} waits longer than it was told to")  # ten years
-        data: Any = decode_event(arrived)
-        if data.action == "cancel":
-            await self._close_cases(position, turn + 1)
-            raise RunCancelled(data.reason or f"cancelled by {data.by}")
-        return Decision(data.action, data.by, data.reason, data.arguments)
-
-    async def _close_cases(self, position: int, turns: int) -> None:
-        closed: list[CaseRow] = []
-        for turn in range(turns):
-            case = await self._worker.store.case(self._case_id(position, turn))
-            if case is not None and case.state is not CaseState.CLOSED:
-                case.state, case.closed_at = CaseState.CLOSED, self._worker.clock.now()
-                closed.append(case)
-        if closed:
-            await self._worker.store.commit(Batch(cases=closed))
-
-    async def stopped(self, turn: int, problem: Problem) -> Decision:
-        """The process failed: a case at no position of its own. A cancellation compensates, then raises."""
-        try:
-            return await self._decided(-1, turn, problem)
-        except RunCancelled:
-            await self.compensate()
-            raise
-
-    async def end(self, state: RunState, error: str, turns: int) -> None:
-        """The run is over; the cases about its own failures are closed."""
-        await self._close_cases(-1, turns)
-        self._row.state, self._row.error, self._row.waits_for = state, error, ""
-        self._row.ended_at = self._worker.clock.now()
-        await self._worker.store.commit(Batch(runs=[self._row]))
-
-    async def compensate(self) -> None:
-        """Undo what was registered, last first; each deed is an effect of its own."""
-        while self._compensations:
-            await self._compensations.pop()()
-
-
-def case_id(run_id: str, position: int, turn: int) -> str:
-    """Short, stable, made from where in which run the case arose."""
-    digest = hashlib.sha256(f"{run_id}/{position}/{turn}".encode()).digest()
-    alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-    number = int.from_bytes(digest[:5], "big")
-    return "C-" + "".join(alphabet[(number >> shift) & 31] for shift in range(35, -1, -5))
-
-
-def applied_topic(key: EffectKey) -> str:
-    """Where runs wait for a document to stand."""
-    return f"applied:{key}"
+        return arrived is not None
 
 
 def to_builtins(document: Any) -> Any:

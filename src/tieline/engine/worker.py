@@ -17,21 +17,25 @@ import structlog
 
 from tieline.engine import cases
 from tieline.engine.cases import PolicyOf, Problem
+from tieline.engine.durable import DurableRun
 from tieline.engine.effects import Connection, Ledger, Translator
 from tieline.engine.lanes import Priority, cancel
 from tieline.engine.ports import Appended, AppendResult, Batch, Clock, Store
 from tieline.engine.process import Process
-from tieline.engine.records import CaseRow, CaseState, Cursor, EffectKey, RunRow, RunState, Wait
-from tieline.engine.run import Run, RunCancelled, applied_topic
-from tieline.errors import ConfigurationError, InvalidMessage, TielineError
-from tieline.events import CaseOpened, Event, EventData, LoggedEvent, decode_event, event_name, make_event
+from tieline.engine.records import Cursor, EffectKey, RunRow, RunState
+from tieline.engine.replays import replay_id
+from tieline.engine.run import Run, RunCancelled, case_id
+from tieline.engine.waiting import APPLIED, Arrival, WaitingRoom, applied_topic
+from tieline.errors import ConcurrencyConflict, ConfigurationError, TielineError
+from tieline.events import Event, EventData, LoggedEvent, ReplayRequested, decode_event, event_name
 
 PLACE = "worker"
-APPLIED = "applied:"
 MOST_IN_MEMORY = 5_000
 DISPATCH_AT_ONCE = 500
 LOOK_EVERY_S = 0.2
 STATUS_EVERY_S = 1.0
+LONGEST_TIMER_S = 86_400.0
+MOST_CONFLICTS = 5
 
 _log = structlog.get_logger("tieline.worker")
 _OPEN = (RunState.QUEUED, RunState.READY, RunState.WAITING)
@@ -59,9 +63,9 @@ class Worker:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._ready: deque[RunRow] = deque()
         self._keys: dict[tuple[str, str], deque[RunRow]] = {}
-        self._asleep: dict[str, RunRow] = {}
-        self._evicted: set[str] = set()
-        self._topics: dict[str, dict[str, asyncio.Future[Any] | None]] = {}
+        self._room = WaitingRoom()
+        self._evicted: dict[str, list[str]] = {}
+        self._stopping = False
         self._arrived = asyncio.Event()
         self._place = 0
         self._loops: list[asyncio.Task[None]] = []
@@ -81,25 +85,46 @@ class Worker:
 
     async def stop(self) -> None:
         """Stop cleanly: calls under way are settled, runs continue at the next start."""
+        self._stopping = True
         for loop in self._loops:
             await cancel(loop)
         for task in list(self._tasks.values()):
             task.cancel()
         if self._tasks:
             await asyncio.wait(list(self._tasks.values()), timeout=10)
-        for connection in self._connections.values():
-            await connection.lane.close()
+        await asyncio.gather(*(connection.lane.close() for connection in self._connections.values()))
+        await self.ledger.close()
 
     async def append(self, events: Iterable[Event], cursors: Iterable[Cursor] = ()) -> list[AppendResult]:
         """Put events into the log; returns once they are durable. The same id with other content opens a case."""
-        results = await self.store.commit(Batch(events=list(events), cursors=list(cursors)))
-        for result in results:
-            if result.outcome is Appended.CONFLICT:
-                _log.warning(
-                    "event told twice with other content", event_id=result.event.id, source=result.event.source
-                )
+        told = list(events)
+        results = await self.store.commit(Batch(events=told, cursors=list(cursors)))
+        conflicts = [(r.event, e) for r, e in zip(results, told, strict=True) if r.outcome is Appended.CONFLICT]
+        if conflicts:
+            await self.report(
+                (f"{told.source}/{told.id}/{told.content_hash()}", cases.told_differently(known, told), known)
+                for known, told in conflicts
+            )
         self.events_arrived()
         return results
+
+    async def report(self, found: Iterable[tuple[str, Problem, Event]]) -> None:
+        """Open cases that belong to no run: (what names it, problem, the event it is about). Named before: known."""
+        batch = Batch()
+        for name, problem, event in found:
+            ident = case_id(name, 0, 0)
+            if await self.store.case(ident) is None:
+                self._add_case(batch, ident, problem, event)
+        if batch.cases:
+            await self.store.commit(batch)
+
+    def _add_case(self, batch: Batch, ident: str, problem: Problem, event: Event) -> None:
+        """A case about an event that belongs to no run."""
+        policy, now = self._policy_of(problem.case_class), self.clock.now()
+        row = cases.case_row(ident, problem, policy, now, run_id="", position=0, correlation_id=event.correlation_id)
+        batch.cases.append(row)
+        batch.events.append(cases.opened(row, event.id))
+        _log.warning("case opened", case=ident, case_class=row.case_class, message=row.message)
 
     def events_arrived(self) -> None:
         self._arrived.set()
@@ -108,12 +133,9 @@ class Worker:
         """Wait until the log is dispatched and no run can go on by itself (tests, dry runs)."""
         while True:
             behind = await self.store.events_after(self._place, 1)
-            if not behind and not self._ready and all(self._is_waiting(run_id) for run_id in self._tasks):
+            if not behind and not self._ready and all(self._room.is_waiting(run_id) for run_id in self._tasks):
                 return
             await asyncio.sleep(0.005)
-
-    def _is_waiting(self, run_id: str) -> bool:
-        return any((f := waiting.get(run_id)) is not None and not f.done() for waiting in self._topics.values())
 
     async def _guard(self, loop: Any) -> None:
         """A loop that dies takes the worker down visibly, never silently."""
@@ -127,9 +149,9 @@ class Worker:
             raise
 
     async def _take_up(self) -> None:
-        waits: dict[str, list[Wait]] = {}
+        waits: dict[str, list[str]] = {}
         for wait in await self.store.waits():
-            waits.setdefault(wait.run_id, []).append(wait)
+            waits.setdefault(wait.run_id, []).append(wait.topic)
         after = (-1, "")
         while page := await self.store.runs(states=_OPEN, after=after, limit=5_000):
             for row in page:
@@ -139,16 +161,15 @@ class Worker:
             after = (page[-1].event_seq, page[-1].id)
         self._start_ready()
 
-    async def _sleeps(self, row: RunRow, waits: list[Wait]) -> bool:
+    async def _sleeps(self, row: RunRow, topics: list[str]) -> bool:
         """Leave a waiting run on disk until what it waits for arrives. False when it cannot be left alone."""
-        if not waits or any(w.topic.startswith(APPLIED) for w in waits):
+        if not topics or any(t.startswith(APPLIED) for t in topics):
             return False
-        for wait in waits:
-            if await self.store.first_event(wait.topic, 0) is not None:
-                return False
-        for wait in waits:
-            self._topics.setdefault(wait.topic, {})[row.id] = None
-        self._asleep[row.id] = row
+        # asleep first, then the look: what arrives in between finds the sleeper
+        self._room.put_to_sleep(row, topics)
+        for address in topics:
+            if await self.store.first_event(address, 0) is not None:
+                return self._room.rouse(row.id) is None
         return True
 
     # --- following the log --------------------------------------------------------------------------------------------
@@ -164,11 +185,12 @@ class Worker:
             await self._dispatch(events)
 
     async def _dispatch(self, events: list[LoggedEvent]) -> None:
-        rows = [row for event in events for row in await self._runs_for(event)]
-        superseded = self._supersede(rows)
+        batch = Batch()
+        rows = [row for event in events for row in (*self._runs_for(event, batch), *await self._replays(event))]
+        batch.runs = [*self._supersede(rows), *rows]
         self._place = events[-1].seq
-        place = Cursor(name=PLACE, value=str(self._place), updated_at=self.clock.now())
-        await self.store.commit(Batch(runs=[*superseded, *rows], cursors=[place]))
+        batch.cursors.append(Cursor(name=PLACE, value=str(self._place), updated_at=self.clock.now()))
+        await self.store.commit(batch)
         for row in rows:
             if row.state is not RunState.SUPERSEDED:
                 self._queue(row)
@@ -178,17 +200,35 @@ class Worker:
             self._wake(event.topic, event)
         self._start_ready()
 
-    async def _runs_for(self, event: LoggedEvent) -> list[RunRow]:
+    def _runs_for(self, event: LoggedEvent, batch: Batch) -> list[RunRow]:
+        """The runs an event triggers. One that cannot be read becomes a case in `batch`: it must not stop the log."""
         name = event_name(event.type)
-        interested = [p for p in self._processes.values() if any(t.__name__ == name for t in p.triggers)]
-        if not interested:
+        rows: list[RunRow] = []
+        for definition in self._processes.values():
+            if not any(trigger.__name__ == name for trigger in definition.triggers):
+                continue
+            try:
+                data = decode_event(event)
+                if definition.triggered_by(data):
+                    rows.append(self._row(definition, event, data))
+            except Exception as error:  # noqa: BLE001 - a process of the project may fail in any way
+                ident = case_id(f"{definition.name}:{event.seq}", -2, 0)
+                self._add_case(batch, ident, cases.unreadable(event, definition.name, error), event)
+        return rows
+
+    async def _replays(self, request: LoggedEvent) -> list[RunRow]:
+        """The run that a request asks for: on the original event, under an id of its own."""
+        asked = decode_event(request) if event_name(request.type) == ReplayRequested.__name__ else None
+        if not isinstance(asked, ReplayRequested):
             return []
-        try:
-            data = decode_event(event)
-        except InvalidMessage as error:
-            _log.error("event cannot be read", event_id=event.id, error=str(error))
+        found = await self.store.events_after(asked.event_seq - 1, 1)
+        definition = self._processes.get(asked.process)
+        if definition is None or not found:
+            _log.warning("replay of what is not there", request=request.id)
             return []
-        return [self._row(p, event, data) for p in interested if p.triggered_by(data)]
+        row = self._row(definition, found[0], decode_event(found[0]))
+        row.id = replay_id(definition.name, found[0].seq, request.seq)
+        return [row]
 
     def _row(self, definition: Process, event: LoggedEvent, data: EventData) -> RunRow:
         return RunRow(
@@ -232,33 +272,32 @@ class Worker:
         return queue[0] is row
 
     def _start_ready(self) -> None:
-        while self._ready:
-            if len(self._tasks) >= MOST_IN_MEMORY:
+        while self._ready and not self._stopping:
+            if len(self._tasks) >= self._most_in_memory():
                 self._evict(MOST_IN_MEMORY // 10)
                 return
             row = self._ready.popleft()
             if row.id not in self._tasks:
                 self._tasks[row.id] = asyncio.create_task(self._execute(row))
 
+    def _most_in_memory(self) -> int:
+        # runs that wait for a parent stay in memory, and must not keep the parent's own run out of it
+        return MOST_IN_MEMORY + self._room.on_parents
+
     def _evict(self, number: int) -> None:
         """Put the runs that have waited longest out of memory; their journal brings them back."""
-        waiting = [run_id for run_id in self._tasks if run_id not in self._evicted and self._is_waiting(run_id)]
+        waiting = [run_id for run_id in self._tasks if run_id not in self._evicted and self._room.can_sleep(run_id)]
         for run_id in waiting[:number]:
-            self._evicted.add(run_id)
+            self._evicted[run_id] = self._room.topics(run_id)
             self._tasks[run_id].cancel()
 
     async def _execute(self, row: RunRow) -> None:
         try:
             await self._until_ended(row)
         except asyncio.CancelledError:
-            if row.id not in self._evicted:
+            if row.id not in self._evicted or self._stopping:
                 raise
-            self._evicted.discard(row.id)
-            self._tasks.pop(row.id, None)
-            waits = [w for w in await self.store.waits() if w.run_id == row.id]
-            if not await self._sleeps(row, waits):
-                self._ready.append(row)
-            self._start_ready()
+            await self._leave_memory(row)
             return
         except BaseException as error:
             self.failure = error
@@ -266,7 +305,15 @@ class Worker:
             raise
         finally:
             self._tasks.pop(row.id, None)
+            self._evicted.pop(row.id, None)
         self._next_in_line(row)
+
+    async def _leave_memory(self, row: RunRow) -> None:
+        topics = self._evicted.pop(row.id)
+        self._tasks.pop(row.id, None)
+        if not await self._sleeps(row, topics):
+            self._ready.append(row)
+        self._start_ready()
 
     def _next_in_line(self, row: RunRow) -> None:
         queue = self._keys[row.process, row.key]
@@ -278,34 +325,70 @@ class Worker:
         self._start_ready()
 
     async def _until_ended(self, row: RunRow) -> None:
-        """Run the process until it ends. What stops it becomes a case; the person's decision starts it again."""
-        turn = 0
+        """Run the process until it ends. What stops it becomes a case; the person's decision starts it again.
+
+        Turn by turn: a case that was opened in an earlier life is decided before the process runs again.
+        """
+        turn, cancelled = 0, ""
         while True:
-            run = await self._load(row)
-            try:
-                await self._attempt(run)
-                return await run.end(RunState.DONE, "", turn)
-            except RunCancelled as cancelled:
-                return await run.end(RunState.CANCELLED, str(cancelled), turn)
-            except Exception as error:  # noqa: BLE001 - whatever stops a process is shown to a person
-                if not isinstance(error, TielineError):
-                    _log.error("process failed", run=row.id, exc_info=error)
-                problem = cases.stopped(row.process, error)
+            run, problem = await self._load(row), None
+            if await self.store.case(case_id(row.id, -1, turn)) is None:
+                problem = await self._try(run, cancelled)
+                if problem is None:
+                    break
             try:
                 await run.stopped(turn, problem)
-            except RunCancelled as cancelled:
-                return await run.end(RunState.CANCELLED, str(cancelled), turn + 1)
+            except RunCancelled as decided:
+                if cancelled:  # even the undoing failed, and a person says to leave it
+                    await run.end(RunState.CANCELLED, cancelled)
+                    break
+                cancelled = str(decided)
             turn += 1
 
+    async def _try(self, run: Run, cancelled: str) -> Problem | None:
+        """Carry the run to its end: forward, or back where it was cancelled. Returns what stopped it."""
+        conflicts = 0
+        while True:
+            try:
+                if cancelled:
+                    await self._undo(run)
+                    await run.end(RunState.CANCELLED, cancelled)
+                else:
+                    await self._attempt(run)
+                    await run.end(RunState.DONE, "")
+            except RunCancelled as error:
+                await run.end(RunState.CANCELLED, str(error))
+                return None
+            except ConcurrencyConflict as error:
+                # an earlier life of this run wrote a moment ago what this one wanted to write: load that and go on
+                conflicts += 1
+                if conflicts > MOST_CONFLICTS:
+                    return cases.stopped(run.process_name, error)
+                run = await self._load(run.row)
+            except Exception as error:  # noqa: BLE001 - whatever stops a process is shown to a person
+                if not isinstance(error, TielineError):
+                    _log.error("process failed", run=run.id, exc_info=error)
+                return cases.stopped(run.process_name, error)
+            else:
+                return None
+
     async def _attempt(self, run: Run) -> None:
-        definition = self._processes.get(run.process_name)
-        if definition is None:
-            raise ConfigurationError(f"the project has no process {run.process_name!r} any more")
         try:
-            await definition.function(run, decode_event(run.event))
+            await run.alone(self._definition(run).function(run, decode_event(run.event)))
         except RunCancelled:
             await run.compensate()
             raise
+
+    async def _undo(self, run: Run) -> None:
+        """What the journal holds is gone through once more, to know what it registered to be undone; then undo it."""
+        await run.retrace(self._definition(run).function(run, decode_event(run.event)))
+        await run.compensate()
+
+    def _definition(self, run: Run) -> Process:
+        definition = self._processes.get(run.process_name)
+        if definition is None:
+            raise ConfigurationError(f"the project has no process {run.process_name!r} any more")
+        return definition
 
     async def _load(self, row: RunRow) -> Run:
         events = await self.store.events_after(row.event_seq - 1, 1)
@@ -315,77 +398,46 @@ class Worker:
 
     # --- waiting and waking -------------------------------------------------------------------------------------------
 
-    def expect(self, run_id: str, address: str) -> asyncio.Future[Any]:
+    def expect(self, run_id: str, address: str) -> Arrival:
         """A run begins to wait at a topic."""
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._topics.setdefault(address, {})[run_id] = future
-        return future
+        return self._room.expect(run_id, address)
 
-    def expect_no_more(self, run_id: str, address: str) -> None:
-        waiting = self._topics.get(address, {})
-        waiting.pop(run_id, None)
-        if not waiting:
-            self._topics.pop(address, None)
+    def expect_no_more(self, run_id: str, address: str, future: Arrival) -> None:
+        self._room.expect_no_more(run_id, address, future)
 
-    async def arrival(self, future: asyncio.Future[Any], due_at: datetime | None) -> Any | None:
+    async def arrival(self, future: Arrival, due_at: datetime | None) -> Any | None:
         """What arrives, or None at the deadline."""
         if due_at is None:
             return await future
-        left = (due_at - self.clock.now()).total_seconds()
-        if left <= 0:
-            return None
-        try:
-            return await asyncio.wait_for(future, min(left, 10_000_000))
-        except TimeoutError:
-            return None
+        while (left := (due_at - self.clock.now()).total_seconds()) > 0:
+            # a timer of years is more than event loops promise to keep
+            arrived, _ = await asyncio.wait([future], timeout=min(left, LONGEST_TIMER_S))
+            if arrived:
+                return future.result()
+        return None
 
     def _wake(self, address: str, what: Any) -> None:
-        for run_id, future in list(self._topics.get(address, {}).items()):
-            if future is None:
-                self._rouse(run_id)
-            elif not future.done():
-                future.set_result(what)
-
-    def _rouse(self, run_id: str) -> None:
-        """A run that sleeps on disk is read back and runs again from its journal."""
-        row = self._asleep.pop(run_id, None)
-        if row is None:
-            return
-        for address in [a for a, waiting in self._topics.items() if run_id in waiting]:
-            self.expect_no_more(run_id, address)
-        self._ready.append(row)
+        self._ready.extend(self._room.wake(address, what))
 
     def _document_stands(self, key: EffectKey) -> None:
         self._wake(applied_topic(key), key)
 
     # --- cases --------------------------------------------------------------------------------------------------------
 
-    async def open_case(self, run: Run, ident: str, position: int, problem: Problem) -> CaseRow:
-        """Open a case and tell it in the log, in one commit."""
+    async def open_case(self, run: DurableRun, ident: str, position: int, problem: Problem) -> None:
+        """Open a case of a run and tell it in the log, in one commit."""
         policy = problem.policy or self._policy_of(problem.case_class)
-        now = self.clock.now()
-        row = CaseRow(
-            id=ident,
-            case_class=problem.case_class,
-            cause=problem.cause,
-            owner=policy.owner,
-            message=problem.message,
-            next_step=policy.next_step,
-            actions=problem.actions,
-            details=problem.details,
+        row = cases.case_row(
+            ident,
+            problem,
+            policy,
+            self.clock.now(),
             run_id=run.id,
             position=position,
             correlation_id=run.correlation_id,
-            amount=problem.amount,
-            opened_at=now,
-            due_at=now + policy.within,
-            escalate_to=policy.escalate_to,
         )
-        opened = CaseOpened(case=ident, case_class=row.case_class, contract=row.correlation_id, message=row.message)
-        event = make_event(opened, source="tieline", id=f"{ident}/opened", time=now, causation_id=run.event.id)
-        await self.store.commit(Batch(cases=[row], events=[event]))
+        await self.store.commit(Batch(cases=[row], events=[cases.opened(row, run.event.id)]))
         self.events_arrived()
-        return row
 
     # --- time ---------------------------------------------------------------------------------------------------------
 
@@ -393,7 +445,9 @@ class Worker:
         while True:
             await self._escalate()
             for wait in await self.store.due_waits(self.clock.now()):
-                self._rouse(wait.run_id)
+                row = self._room.rouse(wait.run_id)
+                if row is not None:
+                    self._ready.append(row)
             self._start_ready()
             lanes = [connection.lane.status() for connection in self._connections.values()]
             await self.store.commit(Batch(lanes=lanes))
@@ -401,9 +455,7 @@ class Worker:
 
     async def _escalate(self) -> None:
         now = self.clock.now()
-        late = [
-            c for c in await self.store.cases(states=[CaseState.OPEN]) if c.due_at <= now and c.escalated_at is None
-        ]
+        late = await self.store.late_cases(now)
         for case in late:
             case.owner, case.escalated_at = case.escalate_to or case.owner, now
             _log.warning("case escalated", case=case.id, to=case.owner)

@@ -221,6 +221,22 @@ class ValueMapCorrected(EventData, frozen=True, kw_only=True):
         return f"{self.value_map}/{self.key}"
 
 
+class ReplayRequested(EventData, frozen=True, kw_only=True):
+    """A person asked that a process runs once more on the event at `event_seq`."""
+
+    process: str
+    event_seq: int
+    contract: str
+    by: str
+    reason: str = ""
+
+    def subject(self) -> str:
+        return f"{self.process}:{self.event_seq}"
+
+    def correlation(self) -> str:
+        return self.contract
+
+
 EVENTS: dict[str, type[EventData]] = {
     data.__name__: data
     for data in (
@@ -241,6 +257,7 @@ EVENTS: dict[str, type[EventData]] = {
         CaseOpened,
         CaseDecided,
         ValueMapCorrected,
+        ReplayRequested,
     )
 }
 """Every event by name."""

@@ -157,7 +157,9 @@ async def look_for(run: Run, connection: str, customer: Customer) -> list[Candid
     key = (connection, kind_of(customer), customer.id)
     if await run.references([key]):
         return []
-    asked = await run.find(connection, kind_of(customer), to_builtins(customer))
+    asked = await run.resources.shared(
+        ("find", *key), lambda: run.find(connection, kind_of(customer), to_builtins(customer))
+    )
     found = [c for c in asked if await _nobody_elses(run, connection, customer, c)]
     for strength in ("external_id", "tax_number", "name_address"):
         matches = [c for c in found if c.matched_by == strength]

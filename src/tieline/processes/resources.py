@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, TypeVar
 
 from rapidfuzz import process as fuzzy
 
@@ -16,6 +17,8 @@ from tieline.mapping import MappingSet, ValueMap
 from tieline.policy import Approvals, Routes, RuleSet
 
 FRESH_S = 60.0
+VERY_FRESH_S = 5.0
+T = TypeVar("T")
 
 
 class Facts:
@@ -94,7 +97,9 @@ class Resources:
     ) -> None:
         self.mappings, self.validation, self.approvals, self.routes = mappings, validation, approvals, routes
         self.facts, self._connections = facts, connections
-        self._lists: dict[tuple[str, str], tuple[float, list[Wire]]] = {}
+        self._lists: dict[tuple[str, str], tuple[float | None, list[Wire]]] = {}
+        self._reading: dict[tuple[str, str], asyncio.Lock] = {}
+        self._asked: dict[tuple[str, ...], asyncio.Future[Any]] = {}
         facts.value_map = self.value_map
 
     def value_map(self, name: str) -> ValueMap:
@@ -113,13 +118,27 @@ class Resources:
         return mapping.run(wire, connection=connection)
 
     async def list_of(self, connection: str, kind: str, *, fresh: bool = False) -> list[Wire]:
-        """A reference list of a system, at most a minute old; `fresh` asks now."""
-        read_at, known = self._lists.get((connection, kind), (0.0, []))
-        if fresh or time.monotonic() - read_at > FRESH_S or not read_at:
-            link = self._connections[connection]
-            known = await link.read(f"list {kind}", lambda: link.connector.catalogue(kind))
-            self._lists[connection, kind] = (time.monotonic(), known)
+        """A reference list of a system, at most a minute old; `fresh` wants one of the last seconds.
+
+        However many ask at once, the system is asked once.
+        """
+        key = (connection, kind)
+        async with self._reading.setdefault(key, asyncio.Lock()):
+            read_at, known = self._lists.get(key, (None, []))
+            if read_at is None or time.monotonic() - read_at > (VERY_FRESH_S if fresh else FRESH_S):
+                link = self._connections[connection]
+                known = await link.read(f"list {kind}", lambda: link.connector.catalogue(kind))
+                self._lists[key] = (time.monotonic(), known)
         return known
+
+    async def shared(self, key: tuple[str, ...], ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """What `ask()` answers; whoever wants the same at the same time shares one answer."""
+        task = self._asked.get(key)
+        if task is None:
+            task = self._asked[key] = asyncio.ensure_future(ask())
+            task.add_done_callback(lambda _: self._asked.pop(key, None))
+        answer: T = await asyncio.shield(task)
+        return answer
 
     def observe(self, event: LoggedEvent) -> None:
         """Told of every event in order: a corrected value map counts from here on."""

@@ -11,6 +11,7 @@ import msgspec
 
 from tieline.engine.ports import Appended, AppendResult, Batch
 from tieline.engine.records import (
+    CASE_FORWARD,
     FORWARD,
     CaseRow,
     CaseState,
@@ -59,7 +60,9 @@ class MemoryStore:
             self._effects.setdefault(effect.key, {})[effect.revision] = copy(effect)
         self._references.update({(r.connection, r.kind, r.canonical_id): r for r in batch.references})
         self._entities.update({(e.kind, e.id): copy(e) for e in batch.entities})
-        self._cases.update({c.id: copy(c) for c in batch.cases})
+        for case in batch.cases:
+            if (held := self._cases.get(case.id)) is None or case.state in CASE_FORWARD[held.state]:
+                self._cases[case.id] = copy(case)
         self._waits.update({(w.run_id, w.position): copy(w) for w in batch.waits})
         for over in batch.waits_over:
             self._waits.pop(over, None)
@@ -204,6 +207,10 @@ class MemoryStore:
             and correlation_id in (None, c.correlation_id)
         ]
         return sorted(found, key=lambda c: (c.opened_at, c.id))[:limit]
+
+    async def late_cases(self, now: datetime, limit: int = 1000) -> list[CaseRow]:
+        late = [c for c in await self.cases(states=[CaseState.OPEN]) if c.due_at <= now and c.escalated_at is None]
+        return sorted(late, key=lambda c: c.due_at)[:limit]
 
     async def cursor(self, name: str) -> Cursor | None:
         return self._cursors.get(name)

@@ -146,6 +146,7 @@ case = Table(
     Index("case_state", "state", "case_class"),
     Index("case_cause", "cause", "state"),
     Index("case_correlation", "correlation_id"),
+    Index("case_late", "state", "escalated_at", "due_at"),
 )
 
 wait = Table(

@@ -10,6 +10,7 @@ import asyncio
 import queue
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -70,22 +71,23 @@ class SqliteStore:
 
     async def commit(self, batch: Batch) -> list[AppendResult]:
         if self._writer is None:
-            raise ConfigurationError(f"{self.path} was opened for reading only")
+            raise ConfigurationError(f"{self.path} is closed, or was opened for reading only: nothing can be written")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[list[AppendResult]] = loop.create_future()
 
         def done(result: list[AppendResult] | BaseException) -> None:
-            loop.call_soon_threadsafe(_resolve, future, result)
+            with suppress(RuntimeError):  # the loop is gone, and who waited with it; the batch stands
+                loop.call_soon_threadsafe(_resolve, future, result)
 
         self._queue.put((batch, done))
         return await future
 
     async def close(self) -> None:
         """Write what is queued, then close."""
-        if self._writer is not None:
+        writer, self._writer = self._writer, None  # first, so that nothing is queued behind the end
+        if writer is not None:
             self._queue.put(None)
-            await asyncio.to_thread(self._writer.join)
-            self._writer = None
+            await asyncio.to_thread(writer.join)
         self._reader.close()
 
     # --- writing ------------------------------------------------------------------------------------------------------
@@ -283,6 +285,10 @@ class SqliteStore:
             where = _and(where, f"state IN ({sql.marks(states)})")
             values += [state.value for state in states]
         return self._rows(sql.CASE, where, values, f"ORDER BY opened_at, id LIMIT {limit:d}")
+
+    async def late_cases(self, now: datetime, limit: int = 1000) -> list[CaseRow]:
+        where = "state = ? AND escalated_at IS NULL AND due_at <= ?"
+        return self._rows(sql.CASE, where, (CaseState.OPEN.value, to_micros(now)), f"ORDER BY due_at LIMIT {limit:d}")
 
     async def cursor(self, name: str) -> Cursor | None:
         return self._row(sql.CURSOR, "name = ?", (name,))

@@ -10,6 +10,7 @@ from sqlalchemy import Table
 
 from tieline.engine.records import (
     CaseRow,
+    CaseState,
     Cursor,
     Effect,
     EffectState,
@@ -65,7 +66,12 @@ EFFECT = TableOf(
 )
 REFERENCE = TableOf(schema.reference, Reference)
 ENTITY = TableOf(schema.entity, EntityRow)
-CASE = TableOf(schema.case, CaseRow)
+CASE = TableOf(
+    schema.case,
+    CaseRow,
+    f"\"case\".state = '{CaseState.OPEN.value}' OR "
+    f"(\"case\".state = '{CaseState.DECIDED.value}' AND excluded.state = '{CaseState.CLOSED.value}')",
+)
 WAIT = TableOf(schema.wait, Wait)
 CURSOR = TableOf(schema.cursor, Cursor)
 LANE = TableOf(schema.lane, LaneStatus)

@@ -271,7 +271,6 @@ def item_view(item: Record) -> Record:
         "chargeDate": v1_stamp(item["chargeDate"]),
         "chargeId": item["ratePlanChargeId"],
         "chargeName": item["chargeName"],
-        "chargeNumber": item["chargeNumber"],
         "chargeType": item["chargeType"],
         "processingType": item["processingType"],
         "productName": item["productName"],

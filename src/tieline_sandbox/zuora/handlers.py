@@ -169,6 +169,10 @@ def subscriptions_of_account(t: Tenant, call: Call) -> Record:
     return paged(call, rows, "subscriptions", lambda s: subscriptions.view(t, s))
 
 
+# What an order's own answer says and these calls leave out.
+_ORDER_ALONE = {"orderId", "accountId", "subscriptionIds", "orderLineItems"}
+
+
 def _order_for(t: Tenant, call: Call, action: Record) -> tuple[Record, Record]:
     """The older subscription calls make an order of their own."""
     subscription = t.subscriptions.get(call.params["key"])
@@ -182,7 +186,8 @@ def _order_for(t: Tenant, call: Call, action: Record) -> tuple[Record, Record]:
             "processingOptions": {"runBilling": bool(body_of(call).get("runBilling"))},
         },
     )
-    return subscription, {**answer, "subscriptionId": subscription["id"]}
+    told = {k: v for k, v in answer.items() if k not in _ORDER_ALONE}
+    return subscription, {**told, "subscriptionId": subscription["id"]}
 
 
 def cancel_subscription(t: Tenant, call: Call) -> Record:

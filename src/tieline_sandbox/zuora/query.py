@@ -101,7 +101,7 @@ def _field(table: Table, name: str) -> str:
     folded = name.casefold()
     sample = next(iter(table.rows.values()))
     for field in sample:
-        if field.casefold() == folded:
+        if field.casefold() == folded and field not in _PRIVATE.get(table.kind, ()):
             return field
     raise bad(f"The field '{name}' is not filterable or sortable on {table.kind}.")
 
@@ -267,7 +267,27 @@ _EXPAND: dict[str, dict[str, tuple[str, str, str]]] = {
     "product-rate-plan-charges": {"productrateplan": ("productRatePlan", "product-rate-plans", "@productRatePlanId")},
     "usages": {"account": ("account", "accounts", "@accountId")},
 }
-_PRIVATE = {"orderIds", "anchorDate", "creditedAmount"}
+# What the tenant keeps for itself: the published models of these objects do not name it, so no client may read it.
+_PRIVATE: dict[str, set[str]] = {
+    "contacts": {"accountNumber", "contactDescription", "nickname"},
+    "subscriptions": {"orderIds", "totalContractedValue"},
+    "rate-plan-charges": {
+        "anchorDate",
+        "includedUnits",
+        "overagePrice",
+        "price",
+        "productRatePlanChargeNumber",
+        "tiers",
+    },
+    "invoices": {"accountNumber", "billRunId", "discount"},
+    "invoice-items": {"creditedAmount", "chargeType", "productName"},
+    "credit-memos": {"accountNumber"},
+    "credit-memo-items": {"creditedAmount", "comment", "skuName"},
+    "payments": {"accountNumber"},
+    "usages": {"chargeNumber"},
+    "product-rate-plans": {"externallyManagedPlanIds"},
+    "product-rate-plan-charges": {"price", "overagePrice"},
+}
 
 
 def _shown(t: Tenant, kind: str, record: Record, parameters: Parameters, size: int) -> Record:
@@ -284,7 +304,8 @@ def _shown(t: Tenant, kind: str, record: Record, parameters: Parameters, size: i
 
 
 def _expanded(t: Tenant, kind: str, record: Record, wanted: set[str], size: int, nulls: bool) -> Record:
-    shown = {k: v for k, v in record.items() if (nulls or v is not None) and k not in _PRIVATE}
+    private = _PRIVATE.get(kind, ())
+    shown = {k: v for k, v in record.items() if (nulls or v is not None) and k not in private}
     for name, (field, table_name, how) in _EXPAND.get(kind, {}).items():
         if name not in wanted:
             continue
@@ -295,15 +316,15 @@ def _expanded(t: Tenant, kind: str, record: Record, wanted: set[str], size: int,
         else:
             rows = table.where(how, record["id"])[:size]
             shown[field] = [
-                _expanded(t, table_name, _renamed(table_name, r), wanted - {"account"}, size, nulls) for r in rows
+                _expanded(t, table_name, _renamed(field, r), wanted - {"account"}, size, nulls) for r in rows
             ]
     return shown
 
 
-def _renamed(table_name: str, row: Record) -> Record:
-    """Parts are called applications here, with their own word for the amount."""
-    if table_name == "payment-parts":
-        return {**row, "applyAmount": row["amount"]}
+def _renamed(field: str, row: Record) -> Record:
+    """The parts of a payment are called applications here, with a word of their own for the amount."""
+    if field == "paymentApplications":
+        return {("applyAmount" if name == "amount" else name): value for name, value in row.items()}
     return row
 
 

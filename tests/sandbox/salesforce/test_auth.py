@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import time
 from typing import Any
 
@@ -47,6 +48,19 @@ async def test_the_token_endpoint_refuses_in_oauth_words(org: Client, form: dict
     assert body["error_description"]
 
 
+@pytest.mark.parametrize(
+    ("basic", "status"), [("tieline:sandbox-secret", 200), ("tieline:wrong", 400), ("stranger:sandbox-secret", 400)]
+)
+async def test_the_client_may_name_itself_by_http_basic(org: Client, basic: str, status: int) -> None:
+    """RFC 6749, 2.3.1: as simple-salesforce does; the form then has the grant type alone."""
+    headers = {"Authorization": f"Basic {base64.b64encode(basic.encode()).decode()}"}
+    form, url = {"grant_type": "client_credentials"}, f"{org.base}/services/oauth2/token"
+    async with org.http.post(url, data=form, headers=headers) as response:
+        assert response.status == status
+    async with org.http.post(url, data=form, headers={"Authorization": "Basic ?"}) as response:
+        assert (await response.json())["error"] == "invalid_client"
+
+
 async def test_a_jwt_is_verified_with_the_configured_key(org: Client) -> None:
     """RS256, issuer, subject, audience and expiry all count; a good assertion gives a working session."""
     key = RSAKey.generate_key(2048)
@@ -65,7 +79,10 @@ async def test_a_jwt_is_verified_with_the_configured_key(org: Client) -> None:
     assert status == 200
     org.token = body["access_token"]
     assert (await org.call("GET", "limits")).status == 200
-    for wrong in ({"iss": "x"}, {"sub": "x"}, {"aud": "https://evil.example"}, {"exp": int(time.time()) - 1}):
+    # simple-salesforce writes the seconds as text
+    assert (await grant(good | {"exp": str(good["exp"])}))[0] == 200
+    late = {"exp": int(time.time()) - 1}
+    for wrong in ({"iss": "x"}, {"sub": "x"}, {"aud": "https://evil.example"}, late, {"exp": "soon"}):
         assert (await grant(good | wrong))[0] == 400
     assert (await grant(good, RSAKey.generate_key(2048)))[0] == 400
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -82,6 +83,6 @@ async def _corrected(mappings: MappingSet, store: Store) -> MappingSet:
         data = decode_event(event)
         if isinstance(data, ValueMapCorrected) and data.value_map in mappings.value_maps:
             value_map = mappings.value_map(data.value_map)
-            value = data.value if value_map.columns else next(iter(data.value.values()))
+            value: Any = data.value if value_map.columns else next(iter(data.value.values()))
             mappings = mappings.with_value_map(value_map.with_entry(data.key, value))
     return mappings

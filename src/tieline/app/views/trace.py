@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, cast
 
 import msgspec
@@ -11,12 +12,13 @@ import msgspec
 from tieline.app.views.deal import DealMoney, DealRows, gather, gather_notice, money_of
 from tieline.app.views.reading import View
 from tieline.app.views.resolve import Resolved, resolve
-from tieline.app.views.words import event_words, kind_words, system_of
+from tieline.app.views.words import event_words, figure, kind_words, system_of
 from tieline.domain import Contract
 from tieline.engine.ports import Store
 from tieline.engine.records import CaseRow, CaseState, Effect, EffectState, LaneStatus, RunRow, RunState
 from tieline.engine.run import Run
-from tieline.events import CaseDecided, CaseOpened, LoggedEvent, VendorNotified, decode_event, event_name
+from tieline.events import EVENTS, CaseDecided, CaseOpened, LoggedEvent, VendorNotified, decode_event, event_name
+from tieline.events.catalogue import DocumentStands
 from tieline.processes.deal_status import status_now
 
 APPROVAL = "approval"
@@ -55,6 +57,7 @@ class TracedEffect(msgspec.Struct, kw_only=True):
     run_id: str
     document: str
     """The number or name that the document itself carries."""
+    amount: str
 
 
 class TracedCase(msgspec.Struct, kw_only=True):
@@ -81,6 +84,7 @@ class TracedEvent(msgspec.Struct, kw_only=True):
     id: str
     type: str
     subject: str
+    causation_id: str
     runs: list[TracedRun]
 
 
@@ -246,6 +250,26 @@ _HEADLINES = ("customer", "subscription_order", "order", "project")
 # --- what happened ----------------------------------------------------------------------------------------------------
 
 
+def main_line(entries: list[Entry]) -> list[Entry]:
+    """The timeline without what another entry says as well: notices that became an event, and confirmations of
+    writes that stand in it as effects."""
+    causes = {entry.event.causation_id for entry in entries if entry.event and entry.what == "event"}
+    stand = {(e.effect.connection, e.effect.canonical_id) for e in entries if e.effect and e.effect.external_id}
+
+    def told_elsewhere(entry: Entry) -> bool:
+        if entry.event is None or any(run.state not in _QUIET for run in entry.event.runs):
+            return False
+        if entry.what == "notice":
+            return entry.event.id in causes
+        return (entry.system, entry.event.subject) in stand and event_name(entry.event.type) in _CONFIRMATIONS
+
+    return [entry for entry in entries if not told_elsewhere(entry)]
+
+
+_QUIET = (RunState.DONE, RunState.SUPERSEDED)
+_CONFIRMATIONS = {name for name, kind in EVENTS.items() if issubclass(kind, DocumentStands)}
+
+
 def timeline(rows: DealRows) -> list[Entry]:
     """Events, effects, cases and decisions, oldest first; what a case event says stands in the case itself."""
     entries = [*_of_events(rows), *_of_effects(rows), *_of_cases(rows)]
@@ -269,10 +293,16 @@ def _of_events(rows: DealRows) -> Iterator[Entry]:
             id=event.id,
             type=event.type,
             subject=event.subject,
+            causation_id=event.causation_id,
             runs=[_run(run) for run in runs.get(event.seq, [])],
         )
         yield Entry(
-            at=_told_at(event), since_start_s=0, what=what, system=system_of(event), text=event_words(event), event=traced
+            at=_told_at(event),
+            since_start_s=0,
+            what=what,
+            system=system_of(event),
+            text=event_words(event),
+            event=traced,
         )
 
 
@@ -319,6 +349,7 @@ def _of_effects(rows: DealRows) -> Iterator[Entry]:
             mapping=effect.mapping,
             run_id=effect.run_id,
             document=document_name(effect),
+            amount=_amount(effect),
         )
         yield Entry(
             at=effect.intended_at,
@@ -337,9 +368,15 @@ def document_name(effect: Effect) -> str:
     return str(name or effect.canonical_id)
 
 
+def _amount(effect: Effect) -> str:
+    amount = (msgspec.json.decode(effect.content) if effect.content else {}).get("amount")
+    return f"{figure(Decimal(str(amount['amount'])))} {amount['currency']}" if isinstance(amount, dict) else ""
+
+
 def effect_words(effect: TracedEffect) -> str:
     """`invoice INV00000001 → 412`: what was to stand there and what it is called there."""
     word = f"{kind_words(effect.kind, effect.action)} {effect.document}"
+    word = f"{word}, {effect.amount}" if effect.amount else word
     if not effect.external_id:
         return word
     names = list(dict.fromkeys(n for n in (effect.external_id, effect.display) if n and n != effect.document))

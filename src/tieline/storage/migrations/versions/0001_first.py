@@ -36,6 +36,7 @@ def upgrade() -> None:
         batch_op.create_index("case_cause", ["cause", "state"], unique=False)
         batch_op.create_index("case_correlation", ["correlation_id"], unique=False)
         batch_op.create_index("case_state", ["state", "case_class"], unique=False)
+        batch_op.create_index("case_late", ["state", "escalated_at", "due_at"], unique=False)
 
     op.create_table(
         "cursor",

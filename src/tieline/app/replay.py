@@ -1,0 +1,323 @@
+"""Replay: show what running a process again would do, then ask the hub to run it again.
+
+The preview runs the process function against the ledger and the journal of its first run. It sends nothing, asks no
+system and writes nothing; where only a system could tell how it goes on, it says so and stops.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections import deque
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+import msgspec
+
+from tieline.app.project import Project
+from tieline.app.views.reading import View
+from tieline.app.views.resolve import NothingFound, find_event, resolve, runs_of_event
+from tieline.app.views.words import event_words, kind_words
+from tieline.app.wiring import make_resources
+from tieline.domain import Entity, kind_of
+from tieline.engine.cases import Problem
+from tieline.engine.clock import SystemClock
+from tieline.engine.durable import Decision, RunCancelled
+from tieline.engine.effects import encode_document
+from tieline.engine.lanes import Priority
+from tieline.engine.ports import AppendResult, Batch, Store, Wire
+from tieline.engine.records import Effect, EffectKey, EffectState, JournalEntry, RunRow, RunState
+from tieline.engine.replays import first_run
+from tieline.engine.run import Run, Standing, to_builtins
+from tieline.engine.worker import Worker
+from tieline.errors import ConfigurationError, TielineError
+from tieline.events import (
+    Event,
+    EventData,
+    LoggedEvent,
+    ReplayRequested,
+    decode_event,
+    event_name,
+    make_event,
+    topic,
+)
+
+SENDS = ("create", "update", "ask")
+"""The planned actions that go to a system; `ask` asks it first and may end there."""
+
+
+class Planned(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing a replay would do: nothing, create, update, ask, link, tell or decide."""
+
+    action: str
+    system: str
+    what: str
+    why: str = ""
+
+
+class RunPlan(msgspec.Struct, kw_only=True):
+    """What one run would do. `unforeseen` says why the preview cannot see to the end, "" where it can."""
+
+    process: str
+    event_seq: int
+    event: str
+    first_run: str
+    deal: str
+    actions: list[Planned] = []
+    unforeseen: str = ""
+
+
+class ReplayPlan(msgspec.Struct, kw_only=True):
+    """Every run that would be repeated, oldest event first; `left_out` says what is not and why."""
+
+    runs: list[RunPlan]
+    left_out: list[str] = []
+
+    @property
+    def sends(self) -> int:
+        """How many writes would go to systems, as far as can be foreseen."""
+        return sum(action.action in SENDS for run in self.runs for action in run.actions)
+
+
+async def plan_replay(project: Project, view: View, *, run: str = "", event: str = "", deal: str = "") -> ReplayPlan:
+    """What a replay of one run, one event or one deal would do. Raises NothingFound, ConfigurationError."""
+    rows = await _chosen(view, run=run, event=event, deal=deal)
+    rows = _newest_where_it_wins(project, rows) if deal else rows
+    plan = ReplayPlan(runs=[])
+    for row in rows:
+        if not row.state.ended:
+            plan.left_out.append(
+                f"{row.id} is still {row.state.value}: it goes on by itself, or by the decision of its case"
+            )
+        elif row.process not in project.processes:
+            plan.left_out.append(f"{row.id}: the project has no process {row.process!r} any more")
+        else:
+            plan.runs.append(await _preview(project, view, row))
+    return plan
+
+
+async def request_replay(store: Store, plan: ReplayPlan, *, by: str, reason: str, now: datetime) -> list[str]:
+    """Ask the hub to run them again; returns the ids of the runs it will make, at once or when it starts."""
+    events = [
+        make_event(
+            ReplayRequested(process=run.process, event_seq=run.event_seq, contract=run.deal, by=by, reason=reason),
+            source="people",
+            id=f"replay/{run.process}:{run.event_seq}/{uuid.uuid4()}",
+            time=now,
+        )
+        for run in plan.runs
+    ]
+    results = await store.commit(Batch(events=events))
+    return [f"{plan.runs[at].first_run}:r{result.event.seq}" for at, result in enumerate(results)]
+
+
+# --- which runs -------------------------------------------------------------------------------------------------------
+
+
+async def _chosen(view: View, *, run: str, event: str, deal: str) -> list[RunRow]:
+    if sum(map(bool, (run, event, deal))) != 1:
+        raise ConfigurationError("name exactly one of --run, --event and --deal")
+    if run:
+        row = await view.store.run(first_run(run) or run)
+        if row is None:
+            raise NothingFound(f"there is no run {run!r}; `tieline runs` lists them")
+        return [row]
+    rows = await (_of_event(view, event) if event else _of_deal(view, deal))
+    found = [row for row in rows if row.state is not RunState.SUPERSEDED and not first_run(row.id)]
+    if not found:
+        raise NothingFound(f"no run of a process belongs to {event or deal}")
+    return found
+
+
+def _newest_where_it_wins(project: Project, rows: list[RunRow]) -> list[RunRow]:
+    """Of a process whose newest run wins, the others have nothing to say any more."""
+    last = {row.process: row.id for row in rows}
+    latest = {name for name, process in project.processes.items() if process.latest_wins}
+    return [row for row in rows if row.process not in latest or last[row.process] == row.id]
+
+
+async def _of_event(view: View, text: str) -> list[RunRow]:
+    event = await find_event(view, f"#{text}" if text.isdigit() else text)
+    if event is None:
+        raise NothingFound(f"there is no event {text!r}; `tieline events` lists them")
+    return await runs_of_event(view.store, event.seq)
+
+
+async def _of_deal(view: View, text: str) -> list[RunRow]:
+    deal = (await resolve(view, text)).deal
+    if not deal:
+        raise NothingFound(f"{text!r} belongs to no deal yet; replay the event with --event")
+    return await view.store.runs(correlation_id=deal, limit=100_000)
+
+
+# --- the preview ------------------------------------------------------------------------------------------------------
+
+
+class PreviewEnds(Exception):
+    """How it goes on, only a system or a person can tell."""
+
+
+async def _preview(project: Project, view: View, row: RunRow) -> RunPlan:
+    event = (await view.store.events_after(row.event_seq - 1, 1))[0]
+    run = PreviewRun(project, view.store, row, event, await view.store.journal(row.id))
+    plan = RunPlan(
+        process=row.process,
+        event_seq=row.event_seq,
+        event=event_words(event),
+        first_run=row.id,
+        deal=row.correlation_id,
+    )
+    try:
+        await project.processes[row.process].function(run, decode_event(event))
+    except PreviewEnds as end:
+        plan.unforeseen = str(end)
+    except RunCancelled as cancelled:
+        run.plan("decide", "", "the run is cancelled again", str(cancelled))
+    except TielineError as error:
+        plan.unforeseen = f"it would stop: {error}"
+    plan.actions = run.planned
+    return plan
+
+
+class _LooksOnly:
+    """A store that may be read. What a run would write is dropped: the preview notes it where it matters."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def commit(self, batch: Batch) -> list[AppendResult]:
+        return []
+
+
+class _NoWorker:
+    """What a run asks of its worker, without systems behind it."""
+
+    def __init__(self, project: Project, store: Store) -> None:
+        self.store, self.clock = _LooksOnly(store), SystemClock()
+        self.resources = make_resources(project, {})
+
+    def connection(self, name: str) -> Any:
+        raise PreviewEnds(f"it would ask {name}, which a preview does not do")
+
+
+class PreviewRun(Run):
+    """A run that plans instead of doing. Steps answer from the journal of the first run, by name and order."""
+
+    def __init__(
+        self, project: Project, store: Store, row: RunRow, event: LoggedEvent, journal: Sequence[JournalEntry]
+    ) -> None:
+        super().__init__(cast("Worker", _NoWorker(project, store)), row, event, [], Priority.POSTING)
+        self._store, self._first = store, row.id
+        self._answers: dict[str, deque[JournalEntry]] = {}
+        for entry in journal:
+            if entry.kind == "step":
+                self._answers.setdefault(entry.name, deque()).append(entry)
+        self.planned: list[Planned] = []
+
+    def plan(self, action: str, system: str, what: str, why: str = "") -> None:
+        self.planned.append(Planned(action=action, system=system, what=what, why=why))
+
+    async def step(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        answers = self._answers.get(function.__name__)
+        if answers:
+            self._journal[self._position] = answers.popleft()
+        return await super().step(function, *arguments)
+
+    async def pause(self, seconds: float) -> None:
+        """A preview waits for nothing."""
+
+    async def ensure(self, connection: str, document: Entity, *, after: Sequence[EffectKey] = ()) -> Standing:
+        for parent in after:
+            await self.applied(parent)
+        return await self._plan_effect(EffectKey(connection, kind_of(document), document.id), document)
+
+    async def perform(self, connection: str, action: str, document: Entity) -> Standing:
+        return await self._plan_effect(EffectKey(connection, kind_of(document), document.id, action), document)
+
+    async def link(self, connection: str, kind: str, canonical_id: str, external_id: str, display: str = "") -> None:
+        known = await self._store.references([(connection, kind, canonical_id)])
+        if not known:
+            self.plan("link", connection, f"{kind_words(kind)} {canonical_id}", f"to the record {external_id}")
+
+    async def applied(self, key: EffectKey, within: timedelta = timedelta(0)) -> None:
+        effect = await self._store.find_effect(key)
+        if (effect is None or effect.state is not EffectState.APPLIED) and not await self._store.references([key[:3]]):
+            raise PreviewEnds(f"it waits until {key} stands")
+
+    async def publish(self, data: EventData) -> None:
+        event = self._event(0, data)
+        told = await self._store.events(type=event_name(event.type), subject=event.subject, limit=100_000)
+        if not any(earlier.content_hash() == event.content_hash() for earlier in told):
+            self.plan("tell", "", f"{type(data).__name__} {data.subject()}")
+
+    async def record(self, entity: Entity, news: Callable[[], EventData]) -> bool:
+        digest = hashlib.sha256(msgspec.json.encode(entity, order="deterministic")).hexdigest()
+        known = await self._store.find_entity(kind_of(entity), entity.id)
+        changed = known is None or known.content_hash != digest
+        if changed:
+            self.plan("tell", "", f"{type(news()).__name__} {news().subject()}")
+        return changed
+
+    async def wait(self, kind: type[Any], subject: str, within: timedelta) -> Any:
+        event = await self._store.first_event(topic(kind.__name__, subject), 0)
+        if event is None:
+            raise PreviewEnds(f"it waits for {kind.__name__} of {subject}")
+        return decode_event(event)
+
+    async def case(self, problem: Problem) -> Decision:
+        for case in await self._store.cases(case_class=problem.case_class, correlation_id=self.correlation_id):
+            if case.run_id == self._first and case.message == problem.message:
+                event = await self._store.first_event(topic("CaseDecided", case.id), 0)
+                if event is not None:
+                    return self._as_before(event, case.id)
+        self.plan("decide", "", f"a person is asked: {problem.message}")
+        raise PreviewEnds(f"a person must decide: {problem.case_class}")
+
+    def _as_before(self, event: Event, case_id: str) -> Decision:
+        data: Any = decode_event(event)
+        self.plan("decide", "", f"as {data.by} decided in {case_id}: {data.action}")
+        if data.action == "cancel":
+            raise RunCancelled(data.reason or f"cancelled by {data.by}")
+        return Decision(data.action, data.by, data.reason, data.arguments)
+
+    async def _plan_effect(self, key: EffectKey, document: Entity) -> Standing:
+        content = to_builtins(document)
+        what = f"{kind_words(key.kind, key.action)} {_name(content)}"
+        latest = await self._store.find_effect(key)
+        standing = await self._newest_applied(key)
+        action, why = self._judge(latest, standing, hashlib.sha256(encode_document(content)).hexdigest())
+        if action == "create" and await self._store.references([key[:3]]):
+            action, why = "update", "it is linked to a record there"
+        self.plan(action, key.connection, what, why)
+        return Standing(key, standing.external_id if standing else "")
+
+    def _judge(self, latest: Effect | None, standing: Effect | None, digest: str) -> tuple[str, str]:
+        """The same order of questions as the ledger's own (engine/effects.py)."""
+        if latest is not None and not latest.state.settled:
+            return "ask", "an earlier write was left open: the system is asked what became of it"
+        if standing is None:
+            refused = f"it was refused: {latest.error}" if latest is not None else "it is looked for first"
+            return "create", refused
+        if standing.version > self.event.seq:
+            return "nothing", "newer content stands there"
+        if latest is not None and latest.revision == standing.revision and standing.content_hash == digest:
+            return "nothing", f"stands as {standing.external_id}" if standing.external_id else "done"
+        return "update", f"its content differs from what stands as {standing.external_id}"
+
+    async def _newest_applied(self, key: EffectKey) -> Effect | None:
+        found = await self._store.effects(
+            connection=key.connection,
+            kind=key.kind,
+            canonical_id=key.canonical_id,
+            state=EffectState.APPLIED,
+            limit=100_000,
+        )
+        return max((e for e in found if e.action == key.action), key=lambda e: e.revision, default=None)
+
+
+def _name(content: Wire) -> str:
+    return str(next((content[f] for f in ("number", "title", "name", "status") if content.get(f)), content["id"]))
