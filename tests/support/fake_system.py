@@ -94,7 +94,7 @@ class FakeSystem:
         return Absent(external_id=f"X-{call.key.canonical_id}" if stands else "")
 
     async def fetch(self, kind: str, ids: Sequence[str]) -> Sequence[Wire | None]:
-        return [(self.documents.get((kind, i)) or [None])[-1] for i in ids]
+        return [stands[-1] if (stands := self.documents.get((kind, i))) else None for i in ids]
 
     async def find(self, kind: str, document: Wire) -> list[Candidate]:
         return []

@@ -197,15 +197,16 @@ class Ledger:
         await self.store.commit(Batch(entities=[row]))
 
     async def case(self, ident: str, run_id: str, deal: str = DEAL, **fields: object) -> CaseRow:
+        opened_at = self.tick()
         base = {"case_class": "unknown-product", "owner": "revops", "message": "Product `X` has no item"}
+        base |= {"due_at": opened_at + timedelta(hours=8)}  # type: ignore[dict-item]
         row = CaseRow(
             id=ident,
             cause="c",
             run_id=run_id,
             position=1,
             correlation_id=deal,
-            opened_at=self.tick(),
-            due_at=self.now + timedelta(hours=8),
+            opened_at=opened_at,
             **{**base, **fields},  # type: ignore[arg-type]
         )
         await self.store.commit(Batch(cases=[row]))

@@ -7,6 +7,7 @@ an operation whose position is journaled answers from the journal and touches no
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
@@ -240,6 +241,8 @@ class DurableRun:
 def case_id(run_id: str, position: int, turn: int) -> str:
     """Short, stable, made from where in which run the case arose."""
     digest = hashlib.sha256(f"{run_id}/{position}/{turn}".encode()).digest()
-    alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-    number = int.from_bytes(digest[:5], "big")
-    return "C-" + "".join(alphabet[(number >> shift) & 31] for shift in range(35, -1, -5))
+    return "C-" + base64.b32encode(digest[:5]).decode().translate(_CROCKFORD)
+
+
+_CROCKFORD = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", "0123456789ABCDEFGHJKMNPQRSTVWXYZ")
+"""Base 32 without letters that are read as digits."""

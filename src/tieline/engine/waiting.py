@@ -7,6 +7,7 @@ places at the same time, even twice at the same topic (branches that wait for on
 from __future__ import annotations
 
 import asyncio
+from itertools import islice
 from typing import Any
 
 from tieline.engine.records import EffectKey, RunRow
@@ -28,6 +29,7 @@ class WaitingRoom:
         self._of: dict[str, dict[Arrival, str]] = {}
         self._sleepers: dict[str, set[str]] = {}
         self._asleep: dict[str, tuple[RunRow, list[str]]] = {}
+        self._longest: dict[str, None] = {}
         self.on_parents = 0
         """How many waits are for documents to stand."""
 
@@ -36,7 +38,11 @@ class WaitingRoom:
         future: Arrival = asyncio.get_running_loop().create_future()
         self._at.setdefault(address, set()).add(future)
         self._of.setdefault(run_id, {})[future] = address
-        self.on_parents += address.startswith(APPLIED)
+        if address.startswith(APPLIED):
+            self.on_parents += 1
+            self._longest.pop(run_id, None)
+        else:
+            self._longest.setdefault(run_id)
         return future
 
     def expect_no_more(self, run_id: str, address: str, future: Arrival) -> None:
@@ -48,6 +54,7 @@ class WaitingRoom:
         del self._of[run_id][future]
         if not self._of[run_id]:
             del self._of[run_id]
+            self._longest.pop(run_id, None)
 
     def topics(self, run_id: str) -> list[str]:
         """Where a run waits in memory."""
@@ -60,6 +67,10 @@ class WaitingRoom:
     def can_sleep(self, run_id: str) -> bool:
         """Whether a run may be put out of memory: only events are found again on disk, standing documents are not."""
         return self.is_waiting(run_id) and not any(t.startswith(APPLIED) for t in self.topics(run_id))
+
+    def longest_waiting(self, number: int) -> list[str]:
+        """Up to `number` runs that may be put out of memory, those that wait longest first."""
+        return list(islice(filter(self.can_sleep, self._longest), number))
 
     def put_to_sleep(self, row: RunRow, topics: list[str]) -> None:
         """From now on the run is nothing but its row and what wakes it."""

@@ -179,8 +179,10 @@ class Worker:
             self._arrived.clear()
             events = await self.store.events_after(self._place, DISPATCH_AT_ONCE)
             if not events:
+                # not wait_for: before Python 3.12 it loses a cancellation that comes together with the event
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._arrived.wait(), LOOK_EVERY_S)
+                    async with asyncio.timeout(LOOK_EVERY_S):
+                        await self._arrived.wait()
                 continue
             await self._dispatch(events)
 
@@ -286,8 +288,9 @@ class Worker:
 
     def _evict(self, number: int) -> None:
         """Put the runs that have waited longest out of memory; their journal brings them back."""
-        waiting = [run_id for run_id in self._tasks if run_id not in self._evicted and self._room.can_sleep(run_id)]
-        for run_id in waiting[:number]:
+        if self._evicted:
+            return
+        for run_id in self._room.longest_waiting(number):
             self._evicted[run_id] = self._room.topics(run_id)
             self._tasks[run_id].cancel()
 

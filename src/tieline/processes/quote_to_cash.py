@@ -182,7 +182,7 @@ async def _ask_which(run: Run, connection: str, customer: Customer, candidates: 
             cause=f"ambiguous-customer:{connection}:{customer.id}",
             message=(
                 f"{customer.name} may be any of {len(candidates)} customers in {connection}: "
-                + "; ".join(f"{c.display or c.external_id} {c.name}, {c.address}" for c in candidates)
+                + "; ".join(f"{c.external_id} ({c.name}, {c.address})" for c in candidates)
             ),
             actions=[LINK, CREATE, CANCEL],
             details={"customer": plain(customer), "candidates": [plain(c) for c in candidates]},

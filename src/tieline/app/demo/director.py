@@ -83,15 +83,15 @@ async def perform(plan: Plan, tell: Tell) -> Outcome:
             return await _Show(plan, stage, tell).run()
     tell("reading the export", 0.0)
     loaded = read_export(plan.export)
-    async with Stage(folder, plan.seed, loaded.latest_close + timedelta(days=2)) as stage:
+    async with Stage(folder, plan.seed, loaded.latest_close + timedelta(days=2), poll_s=15.0) as stage:
         return await _ExportShow(stage, tell).run(loaded)
 
 
 class Stage:
     """The running systems and hub of a demonstration; everything is stopped at the end, whatever happens."""
 
-    def __init__(self, folder: Path, seed: int, opens_on: date) -> None:
-        self.folder, self.project = folder, folder / "project"
+    def __init__(self, folder: Path, seed: int, opens_on: date, poll_s: float = 5.0) -> None:
+        self.folder, self.project, self._poll_s = folder, folder / "project", poll_s
         self.vendors = sandbox_server(folder, opens_on, seed)
         self.port = _free_port()
         self.hub: Server = hub_server(folder, self.project, self.port)
@@ -101,7 +101,7 @@ class Stage:
         urls = await self.vendors.start()
         self.sandboxes = Sandboxes(urls)
         try:
-            make_project(self.project, urls=urls, poll_s=5.0, port=self.port)
+            make_project(self.project, urls=urls, poll_s=self._poll_s, port=self.port)
             await furnish(self.sandboxes, f"http://127.0.0.1:{self.port}")
             await self.hub.start()
         except BaseException:
