@@ -47,8 +47,8 @@ async def test_killed_at_random_nothing_is_lost_or_doubled(tmp_path: Path) -> No
     wanted |= {("customer", f"c-{n}") for n in range(DEALS)}
     assert creations == Counter(wanted)
     orders = [line["wire"] for line in lines if line["kind"] == "order"]
-    booked = sum(Decimal(part["net"]["amount"]) for order in orders for part in order["lines"])  # type: ignore[index]
-    assert booked == DEALS * sum(AMOUNTS)
+    booked = [Decimal(part["net"]["amount"]) for order in orders for part in order["lines"]]
+    assert sum(booked) == DEALS * sum(AMOUNTS)
     await check_store(SqliteStore(tmp_path / "tieline.db", read_only=True))
 
 

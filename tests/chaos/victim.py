@@ -12,6 +12,7 @@ import random
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from tests.chaos.small_process import small
 from tests.support.engine import notified, working
@@ -49,7 +50,7 @@ class FileSystem(FakeSystem):
         ]
 
 
-def received(path: Path) -> list[dict[str, object]]:
+def received(path: Path) -> list[dict[str, Any]]:
     """Every document the system took, in order."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 

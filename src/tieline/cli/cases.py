@@ -128,7 +128,9 @@ def _print_details(case: CaseRow) -> None:
                 "",
             ]
         ]
-        rows += [[escape(c["external_id"]), escape(c["name"]), escape(c["address"]), c["matched_by"]] for c in candidates]
+        rows += [
+            [escape(c["external_id"]), escape(c["name"]), escape(c["address"]), c["matched_by"]] for c in candidates
+        ]
         print_table("candidates", ["id", "name", "address", "matched by"], rows)
     for finding in case.details.get("findings", []):
         out.print(f"  - {finding['message']}", markup=False, soft_wrap=True)

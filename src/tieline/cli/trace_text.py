@@ -12,6 +12,7 @@ from rich.text import Text
 
 from tieline.app.views.resolve import Match
 from tieline.app.views.trace import (
+    APPROVAL,
     Entry,
     Place,
     Trace,
@@ -46,7 +47,8 @@ def print_trace(out: Console, trace: Trace, everything: bool = False) -> None:
     if everything and trace.echoes:
         out.print(f"[dim]and {trace.echoes} runs that gave way to a newer one of their kind, and did nothing[/]")
     elif len(entries) < len(trace.timeline):
-        out.print(f"[dim]{len(trace.timeline) - len(entries)} notices and confirmations left out; --all shows them[/]")
+        left_out = len(trace.timeline) - len(entries)
+        out.print(f"[dim]--all shows notices, confirmations and finished runs too: {left_out} lines more[/]")
 
 
 def print_choices(out: Console, matches: list[Match]) -> None:
@@ -69,8 +71,9 @@ def _header(out: Console, trace: Trace) -> None:
     who = f", {trace.customer}" if trace.customer else ""
     out.print(f"[bold]{escape(title)}[/]{escape(who)}")
     colour = _STATUS.get(trace.status, "yellow")
-    detail = f"  {escape(trace.detail)}" if trace.detail else ""
-    out.print(f"  [bold {colour}]{trace.status}[/]{detail}")
+    # what a person is asked stands below, with who and until when
+    detail = f"  {escape(trace.detail)}" if trace.detail and not trace.waits_for else ""
+    out.print(Padding(f"[bold {colour}]{trace.status}[/]{detail}", (0, 0, 0, 2)))
     sold_by = f"  sold by {trace.legal_entity}" if trace.legal_entity else ""
     out.print(f"  [dim]{trace.deal or trace.asked}{sold_by}[/]")
     if trace.money is not None:
@@ -184,8 +187,10 @@ def _case(entry: Entry, case: TracedCase) -> str:
     if case.state is CaseState.CLOSED:
         closed = f"  [dim]closed after {span(case.closed_at - entry.at)}[/]" if case.closed_at else ""
         return f"{escape(entry.text)}{closed}"
+    word = "approval asked" if case.case_class == APPROVAL else f"case {case.case_class}"
     step = f"\n[dim]{escape(case.next_step)}; actions: {', '.join(case.actions)}[/]" if case.next_step else ""
-    return f"[red]{escape(entry.text)}[/]{step}"
+    decided = ", decided, being carried out" if case.state is CaseState.DECIDED else ", open"
+    return f"[red]{word} {case.id}{decided}[/]{step}"
 
 
 def _done(entry: Entry) -> list[TracedRun]:

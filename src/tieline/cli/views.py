@@ -77,7 +77,7 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """Explain a document in a system: each value, the rule that made it, and its way back to the CRM."""
-    found = _look(folder, environment, lambda view: explain_document(view, system, document, ident, field))
+    found = _look(folder, environment, lambda view: explain_document(view, system, document, ident, field), tables=True)
     if as_json:
         print_json(found)
     else:
@@ -131,7 +131,9 @@ def events(
         return
     shown = _cloudevents if cloudevents else _json_events if as_json else _event_table
     found = _look(
-        folder, environment, lambda view: listing.list_events(view, event_type=type, deal=deal, after=after, limit=limit)
+        folder,
+        environment,
+        lambda view: listing.list_events(view, event_type=type, deal=deal, after=after, limit=limit),
     )
     if follow:
         place = found[-1].seq if found else after
@@ -270,11 +272,13 @@ def runs(
 # --- shared -----------------------------------------------------------------------------------------------------------
 
 
-def _look(folder: Path | None, environment: str, use_case: Callable[[View], Awaitable[T]]) -> T:
+def _look(
+    folder: Path | None, environment: str, use_case: Callable[[View], Awaitable[T]], *, tables: bool = False
+) -> T:
     """Open the project for reading and ask one thing of it."""
 
     async def ask() -> T:
-        async with reading(_root(folder), environment) as view:
+        async with reading(_root(folder), environment, tables=tables) as view:
             return await use_case(view)
 
     return run(ask())

@@ -96,7 +96,7 @@ def total(amounts: Iterable[Money], currency: str) -> Money:
 @lru_cache(maxsize=256)
 def minor_digits(currency: str) -> int:
     """Digits of the currency's minor unit (source: ISO 4217 list of pycountry, digits of CLDR through babel)."""
-    if pycountry.currencies.get(alpha_3=currency) is None:
+    if not currency.isupper() or pycountry.currencies.get(alpha_3=currency) is None:  # it looks up "eur" as well
         raise ValueError(f"{currency!r} is not an ISO 4217 currency code")
     return get_currency_precision(currency)
 

@@ -61,8 +61,9 @@ class WaitingRoom:
         return list(self._of.get(run_id, {}).values())
 
     def is_waiting(self, run_id: str) -> bool:
-        """Whether a run waits for something that has not arrived."""
-        return any(not future.done() for future in self._of.get(run_id, ()))
+        """Whether a run waits, and for nothing that has arrived."""
+        futures = self._of.get(run_id, ())
+        return bool(futures) and not any(future.done() for future in futures)
 
     def can_sleep(self, run_id: str) -> bool:
         """Whether a run may be put out of memory: only events are found again on disk, standing documents are not."""

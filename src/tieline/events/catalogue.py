@@ -292,10 +292,11 @@ def make_event(data: EventData, *, source: str, id: str, time: datetime, causati
 
 def decode_event(event: Event) -> EventData:
     """The data of an event in its current version. Raises InvalidMessage saying which field is wrong."""
-    name, version = event_name(event.type), int(event.type.rpartition(".v")[2] or 1)
+    name, digits = event_name(event.type), event.type.rpartition(".v")[2]
     kind = EVENTS.get(name)
-    if kind is None:
+    if kind is None or not digits.isdecimal():
         raise InvalidMessage(f"event {event.id} has the unknown type {event.type!r}")
+    version = int(digits)
     try:
         if version == kind.version:
             decoder = _decoders.get(name) or _decoders.setdefault(name, msgspec.json.Decoder(kind))
@@ -306,7 +307,11 @@ def decode_event(event: Event) -> EventData:
 
 
 def upcast(name: str, version: int, data: dict[str, Any]) -> dict[str, Any]:
-    """Lift data from `version` to the current one, step by step. Raises InvalidMessage where a step is missing."""
+    """Lift data from `version` to the current one, step by step. Raises InvalidMessage where none is known."""
+    if version > EVENTS[name].version:
+        raise InvalidMessage(
+            f"{name} v{version} was written by a newer Tieline; this one reads v{EVENTS[name].version}"
+        )
     while version < EVENTS[name].version:
         step = UPCASTERS.get((name, version))
         if step is None:

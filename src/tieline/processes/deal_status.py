@@ -155,8 +155,10 @@ def _display_of_order(applied: dict[tuple[str, str], Effect]) -> str | None:
 
 
 def _sum(events: list[LoggedEvent], kind: type[InvoicePosted | CreditNotePosted | PaymentPosted]) -> Decimal:
-    amounts = [decode_event(e) for e in events if event_name(e.type) == kind.__name__]
-    return sum((a.amount.amount for a in amounts if isinstance(a, kind)), Decimal(0))
+    """Each document once, as last told: posting one again under another id is no second amount."""
+    told = [decode_event(e) for e in events if event_name(e.type) == kind.__name__]
+    amounts = {(a.connection, a.document): a.amount.amount for a in told if isinstance(a, kind)}
+    return sum(amounts.values(), Decimal(0))
 
 
 PROCESSES: list[Process] = [deal_status]

@@ -63,7 +63,7 @@ async def test_effects_and_runs_keep_to_their_filters() -> None:
     assert [e.connection for e in await list_effects(view, state="in-doubt")] == ["billing"]
     assert [r.process for r in await list_runs(view, deal=DEAL)] == ["quote-to-cash"]
     assert await list_runs(view, state="waiting") == []
-    with pytest.raises(ConfigurationError, match="known: ready|known: queued"):
+    with pytest.raises(ConfigurationError, match="waiting, done"):
         await list_runs(view, state="sleeping")
     with pytest.raises(ConfigurationError, match="crm, billing, erp"):
         await list_effects(view, connection="sap")

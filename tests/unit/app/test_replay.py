@@ -22,7 +22,7 @@ from tieline.engine.records import RunState
 from tieline.engine.run import Run
 from tieline.engine.worker import Worker
 from tieline.errors import ConfigurationError
-from tieline.events import InvoicePosted, VendorNotified
+from tieline.events import InvoicePosted, ReplayRequested, VendorNotified, make_event
 from tieline.storage.memory import MemoryStore
 
 PRICE = Money(project(1).budget.amount, "EUR")
@@ -172,6 +172,34 @@ async def test_a_run_that_has_not_ended_is_left_alone(shop: Project) -> None:
         plan = await plan_replay(shop, view_on(store), run="open:1")
     assert plan.runs == []
     assert plan.left_out[0].startswith("open:1 is still waiting")
+
+
+async def test_a_request_for_what_is_not_there_stops_nothing(shop: Project) -> None:
+    """A process that the project has no more, an event that never was: the hub goes on."""
+    store, system = MemoryStore(), FakeSystem()
+    async with working(store, [open_project], system) as worker:
+        for process_name, seq in (("gone", 1), ("open", 99)):
+            asked = ReplayRequested(process=process_name, event_seq=seq, contract="", by="ada")
+            await worker.append([make_event(asked, source="people", id=process_name, time=NOW)])
+        await worker.append([notified("1")])
+        await until_idle(worker)
+        assert worker.failure is None
+    assert [r.id for r in await store.runs()] == ["open:3"]
+
+
+async def test_a_replay_survives_a_restart(shop: Project) -> None:
+    """Asked for while no hub works, it is done by the next one."""
+    store, system = MemoryStore(), FakeSystem()
+    async with working(store, [open_project], system) as worker:
+        await worker.append([notified("1")])
+        await until_idle(worker)
+    plan = await plan_replay(shop, view_on(store), run="open:1")
+    asked = await request_replay(store, plan, by="ada", reason="", now=NOW)
+    async with working(store, [open_project], system) as worker:
+        await until_idle(worker)
+    done = await store.run(asked[0])
+    assert done is not None
+    assert (done.state, done.event_seq) == (RunState.DONE, 1)
 
 
 async def test_a_replay_must_name_one_thing_that_exists(shop: Project) -> None:

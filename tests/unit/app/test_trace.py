@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
+from io import StringIO
+from pathlib import Path
 
 import pytest
+from rich.console import Console
 from tests.support.engine import NOW
 from tests.support.views import CUSTOMER, DEAL, INVOICE, NATIVE, Ledger, contract, small_deal, view_on, won
 
+from tieline.app.template import make_project
+from tieline.app.views.reading import reading
 from tieline.app.views.resolve import NothingFound, SeveralDeals, eighteen, resolve
 from tieline.app.views.trace import Trace, effect_notes, main_line, trace
+from tieline.cli.trace_text import print_choices
 from tieline.engine.records import CaseState, EffectState, RunState
+from tieline.errors import ConfigurationError
 from tieline.events import CaseDecided
 from tieline.storage.memory import MemoryStore
 
@@ -87,9 +94,9 @@ async def test_money_is_told_from_booking_to_payment() -> None:
         Decimal("100.00"),
         Decimal("100.00"),
         Decimal("100.00"),
-        0,
+        Decimal(0),
     )
-    assert (money.owed, money.not_posted) == (Decimal("100.00"), 0)
+    assert (money.owed, money.not_posted) == (Decimal("100.00"), Decimal(0))
 
 
 async def test_the_timeline_begins_with_the_notice_behind_the_deal() -> None:
@@ -164,3 +171,25 @@ async def test_a_record_that_became_no_deal_is_traced_as_far_as_it_came() -> Non
     assert (found.deal, found.status) == ("", "No deal")
     assert {e.what for e in found.timeline} == {"notice", "case"}
     assert found.waits_for[0].whom == "revops"
+
+
+async def test_a_project_where_nothing_happened_says_so(tmp_path: Path) -> None:
+    """Looking must not make a database."""
+    make_project(tmp_path / "p")
+    with pytest.raises(ConfigurationError, match="tieline up"):
+        async with reading(tmp_path / "p"):
+            pass
+    assert not (tmp_path / "p" / "tieline.db").exists()
+
+
+async def test_choices_are_commands_to_copy() -> None:
+    store = MemoryStore()
+    ledger = await small_deal(store)
+    await ledger.tell(won("006Aa000002XyZ2IAK"), "read-opportunity:90/1")
+    with pytest.raises(SeveralDeals) as several:
+        await resolve(view_on(store), "12")
+    screen = Console(width=100, record=True, file=StringIO())
+    print_choices(screen, several.value.matches)
+    text = screen.export_text()
+    assert "tieline trace erp/order/12" in text
+    assert "tieline trace crm-006Aa000002XyZ2IAK" in text

@@ -1,8 +1,8 @@
 """The memory store under the store contract."""
 
 import pytest
-
 from tests.contracts.store_contract import StoreContract
+
 from tieline.storage.memory import MemoryStore
 
 

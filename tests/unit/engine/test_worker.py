@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from tests.support.engine import customer, decide, notified, project, until_idle, working
 from tests.support.fake_system import FakeSystem
+
 from tieline.engine.cases import Problem
 from tieline.engine.process import Process, process
 from tieline.engine.records import CaseState, EffectKey, EffectState, RunState
@@ -402,7 +403,7 @@ async def test_what_waits_long_is_put_out_of_memory_and_comes_back(monkeypatch: 
         await worker.append([notified(str(n)) for n in range(100)])
         await asyncio.sleep(0.2)
         await until_idle(worker)
-        assert len(worker._tasks) <= 20  # noqa: SLF001 - what is in memory is the point
+        assert len(worker._tasks) <= 20
         await worker.append([notified(str(n), kind="reply") for n in range(100)])
         await asyncio.sleep(0.2)
         await until_idle(worker)

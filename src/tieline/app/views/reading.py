@@ -38,8 +38,11 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @asynccontextmanager
-async def reading(root: Path, environment: str = "") -> AsyncIterator[View]:
-    """The project in `root`, for reading only. Raises ConfigurationError where there is nothing to read yet."""
+async def reading(root: Path, environment: str = "", *, tables: bool = False) -> AsyncIterator[View]:
+    """The project in `root`, for reading only. Raises ConfigurationError where there is nothing to read yet.
+
+    `tables` also loads connectors and mapping tables, which takes most of a second and only lineage needs.
+    """
     settings = load_settings(root, environment, secrets=False)
     if not settings.database.is_file():
         raise ConfigurationError(
@@ -47,9 +50,19 @@ async def reading(root: Path, environment: str = "") -> AsyncIterator[View]:
         )
     store = open_reader(settings.database)
     try:
-        yield await view_of(settings, store)
+        yield await view_of(settings, store) if tables else _bare(settings, store)
     finally:
         await store.close()
+
+
+def _bare(settings: Settings, store: Store) -> View:
+    return View(
+        store=store,
+        mappings=MappingSet({}, {}),
+        vendors={c.name: c.connector for c in settings.connections.values()},
+        operations={},
+        database=settings.database,
+    )
 
 
 async def view_of(settings: Settings, store: Store) -> View:

@@ -1,0 +1,207 @@
+"""What people turn: commands, settings, connectors, and the control API of the sandboxes."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Iterator, Sequence
+from importlib.metadata import entry_points
+from typing import Any
+
+from tieline.app.reference.markdown import fields_table, listed, page, prose, quoted, table
+from tieline.app.reference.shipped import shipped_connectors
+from tieline.app.settings import SHIPPED_PROCESSES, HubSettings
+from tieline.engine.ports import Operation
+
+_CONTROL = {
+    ("GET", "/health"): "the vendor, its clock, how many requests it has seen",
+    ("POST", "/reset"): "forget documents, tokens, settings, faults, webhooks and the request log",
+    ("POST", "/seed"): '`{"kind": [record, …]}`: store records as if they had always been there; they announce nothing',
+    ("GET", "/documents"): "what stands there now, by kind, in the vendor's shapes",
+    ("GET", "/documents/{kind}"): "the same, of one kind",
+    ("GET", "/requests"): "the latest requests with status and time; `?last=100`",
+    ("POST", "/record"): '`{"bodies": true}`: keep headers and bodies in the request log too',
+    ("GET", "/webhooks"): "webhooks under way, given up, and the log of deliveries",
+    ("POST", "/webhooks"): "send again what was given up",
+    ("GET", "/clock"): "what time it is",
+    (
+        "POST",
+        "/clock",
+    ): (
+        '`{"days": 30}`, `{"seconds": 60}` or `{"to": "2026-12-31"}`: move the one clock of all vendors forward, '
+        "playing every midnight"
+    ),
+    ("GET", "/faults"): "the faults in force",
+    ("POST", "/faults"): "order a fault, see below",
+    ("DELETE", "/faults"): "end all faults",
+    ("DELETE", "/faults/{id}"): "end one",
+    ("POST", "/configure"): "settings of the vendor, see below; answers with those in force",
+    ("POST", "/act/{action}"): "a deed of a person at the vendor that has no API of its own",
+}
+"""The control API of every sandbox: (method, path under /_sandbox) → what it does. A test holds it to the routes."""
+
+
+def commands() -> str:
+    """Every command with its arguments and options, as the command line itself knows them."""
+    import typer
+
+    root: Any = typer.main.get_command(_command_line())
+    parts = [
+        (
+            "Ends with 0 when done, 1 when refused or failed, 2 when settings, files or the machine must be put right. "
+            "With `--json` standard output holds exactly one JSON document; amounts are strings."
+        ),
+    ]
+    for path, command in _commands(root, "tieline"):
+        parts += [f"## {path}", prose(command.help or "")]
+        rows = [(_spelling(p), _parameter(p)) for p in command.params]
+        parts.append(table(("argument or option", "means"), rows))
+    return page("Commands", *parts)
+
+
+def _command_line() -> Any:
+    # the application does not know its edges: the command is found as a shell finds it
+    (point,) = entry_points(group="console_scripts", name="tieline")
+    return importlib.import_module(point.module).app
+
+
+def _commands(group: Any, path: str) -> Iterator[tuple[str, Any]]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _commands(command, f"{path} {name}")
+        else:
+            yield f"{path} {name}", command
+
+
+def _spelling(parameter: Any) -> str:
+    if not parameter.opts[0].startswith("-"):
+        name = (parameter.metavar or parameter.name).upper()
+        return f"`{name}`" if parameter.required else f"`[{name}]`"
+    value = "" if parameter.is_flag else f" {(parameter.metavar or parameter.name).upper()}"
+    return ", ".join(f"`{option}{value}`" for option in [*parameter.opts, *parameter.secondary_opts])
+
+
+def _parameter(parameter: Any) -> str:
+    shown = isinstance(parameter.default, int | str) and parameter.default not in ("", True, False)
+    default = f" Default: `{parameter.default}`." if shown else ""
+    return f"{parameter.help or ''}{' May be repeated.' if parameter.multiple else ''}{default}"
+
+
+def settings() -> str:
+    """tieline.toml: its sections, and what each connector's section takes."""
+    project_rows = [
+        ("`name`", "the folder's name", "what the project is called"),
+        ("`database`", '`"tieline.db"`', "the SQLite file, from the project's folder"),
+        (
+            "`processes`",
+            ", ".join(f"`{name}`" for name in SHIPPED_PROCESSES),
+            "process modules; each has a list `PROCESSES`",
+        ),
+    ]
+    common = [
+        ("`connector`", "required", "one of: " + ", ".join(f"`{name}`" for name in shipped_connectors())),
+        ("`poll_s`", "that of `[hub]`", "seconds between sweeps of this connection; 0 switches them off"),
+    ]
+    parts = [
+        (
+            "Everything a project says in `tieline.toml`. Secrets are references: `env:NAME` is read from the "
+            "environment, `file:path` from a file beside the project. A secret written out is refused, as is "
+            "an unknown setting."
+        ),
+        "## [project]",
+        table(("setting", "default", "means"), project_rows),
+        "## [hub]",
+        prose(inspect.getdoc(HubSettings) or ""),
+        fields_table(HubSettings),
+        "## [environments.NAME]",
+        (
+            "Any of the sections above and below once more; what stands there replaces the rest when `--env NAME` "
+            "is given."
+        ),
+        "## [connections.NAME]",
+        "The name is part of every canonical id that comes from this connection: choose it once.",
+        table(("setting", "default", "means"), common),
+    ]
+    for name, kind in shipped_connectors().items():
+        parts += [
+            f"## connector = {quoted(name)}",
+            prose(inspect.getdoc(kind.settings) or ""),
+            fields_table(kind.settings),
+        ]
+    return page("Settings", *parts)
+
+
+def connectors() -> str:
+    """What each connector can do, from its manifest."""
+    parts = [
+        (
+            "From the manifests. *Safe by* says why sending cannot double: a **native key** is ours and the "
+            "system keeps it unique; an **external-id upsert** creates and updates in one idempotent call; "
+            "**look up first** means that the system is asked before anything is sent again."
+        ),
+    ]
+    for name, kind in shipped_connectors().items():
+        manifest = kind.manifest
+        limits = f"{manifest.limits.slots} calls at the same time"
+        limits += f", {manifest.limits.per_second:g} a second" if manifest.limits.per_second else ""
+        parts += [
+            f"## {name}",
+            (
+                f"API version {manifest.api_version}; {limits} by default. Set-up, behaviour and gaps: "
+                f"[its README](../../src/tieline/connectors/{name}/README.md)."
+            ),
+            table(
+                ("writes", "action", "safe by", "a call", "side by side", "table"),
+                [_operation(o) for o in manifest.operations],
+            ),
+            table(
+                ("", ""),
+                [
+                    ("fetches", listed(manifest.reads)),
+                    ("sweeps", listed(manifest.streams)),
+                    ("hears (webhooks)", listed(manifest.notices)),
+                ],
+            ),
+        ]
+    return page("Connectors", *parts)
+
+
+def _operation(o: Operation) -> tuple[str, ...]:
+    return f"`{o.kind}`", o.action, o.safety.value, str(o.bulk), str(o.concurrency), f"`{o.mapping}`"
+
+
+def sandbox_control() -> str:
+    """The control API of the sandboxes, the faults of all of them and the particulars of each."""
+    # a program of its own: what it says of itself is read, nothing of it is used
+    faults = importlib.import_module("tieline_sandbox.kernel.faults")
+    vendors: Sequence[str] = importlib.import_module("tieline_sandbox.__main__").VENDORS
+    parts = [
+        (
+            "Each sandbox answers under `/_sandbox` beside the vendor's own paths. How to use it: "
+            "[use the sandboxes](../how-to/use-the-sandboxes.md)."
+        ),
+        table(("call", "does"), [(f"`{method} {path}`", text) for (method, path), text in _CONTROL.items()]),
+        "## Faults",
+        inspect.getdoc(faults) or "",
+        prose(inspect.getdoc(faults.Fault) or ""),
+        fields_table(faults.Fault),
+    ]
+    for name in vendors:
+        module = importlib.import_module(f"tieline_sandbox.{name}")
+        parts += [f"## {name}", inspect.getdoc(module) or ""]
+        parts += [
+            text
+            for text in (_own_doc(module.Sandbox), _own_doc(module.Sandbox.configure), _own_doc(module.Sandbox.act))
+            if text
+        ]
+    return page("Control API of the sandboxes", *parts)
+
+
+def control_calls() -> set[tuple[str, str]]:
+    """The (method, path) pairs that the page describes."""
+    return set(_CONTROL)
+
+
+def _own_doc(thing: Any) -> str:
+    text = inspect.cleandoc(thing.__doc__ or "")
+    return text if len(text.split()) > len(["The", "vendor's", "name", "."]) else ""
