@@ -10,7 +10,6 @@ from typing import Annotated
 
 import typer
 
-from tieline.app.hub import running
 from tieline.app.logs import configure_logs
 from tieline.app.project import Project
 from tieline.cli.output import AsJson, Environment, ProjectFolder, err, open_project, print_json, run
@@ -36,6 +35,8 @@ def up(
 
 
 async def _up(project: Project, port: int | None, as_json: bool) -> None:
+    from tieline.app.hub import running  # the web server is needed here only, and takes its time to load
+
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

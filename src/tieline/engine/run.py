@@ -52,6 +52,8 @@ __all__ = [
 T = TypeVar("T")
 D = TypeVar("D", bound=EventData)
 STEP_ATTEMPTS = 6
+BUSY = 200
+"""From so many runs at work on, a pause grows with their number."""
 PARENT_WITHIN = timedelta(hours=24)
 
 
@@ -130,8 +132,11 @@ class Run(DurableRun):
         return await self._worker.store.events(correlation_id=correlation_id, limit=100_000)
 
     async def pause(self, seconds: float) -> None:
-        """Let what comes in the next moments come together. Not durable: a run that starts anew does not wait again."""
-        await self._worker.clock.sleep(seconds)
+        """Let what comes in the next moments come together, longer while many runs are at work.
+
+        Not durable: a run that starts anew waits anew.
+        """
+        await self._worker.clock.sleep(seconds * max(1.0, self._worker.at_work / BUSY))
 
     async def entity(self, kind: str, canonical_id: str, as_type: type[T]) -> T | None:
         """Canonical state as last recorded. Not journaled."""

@@ -74,6 +74,11 @@ class Worker:
     def connection(self, name: str) -> Connection:
         return self.ledger.connection(name)
 
+    @property
+    def at_work(self) -> int:
+        """How many runs are in memory."""
+        return len(self._tasks)
+
     # --- life ---------------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
@@ -402,7 +407,9 @@ class Worker:
     # --- waiting and waking -------------------------------------------------------------------------------------------
 
     def expect(self, run_id: str, address: str) -> Arrival:
-        """A run begins to wait at a topic."""
+        """A run begins to wait at a topic, and may make room for another."""
+        if self._ready:
+            asyncio.get_running_loop().call_soon(self._start_ready)
         return self._room.expect(run_id, address)
 
     def expect_no_more(self, run_id: str, address: str, future: Arrival) -> None:

@@ -37,7 +37,7 @@ PARENT = EffectKey("erp", "project", "p-parent")
 async def until_ended(store: MemoryStore) -> None:
     """A run whose branches wait and work at the same time is idle only when it has ended."""
     async with asyncio.timeout(5):
-        while not all(run.state.ended for run in await store.runs()):
+        while not all(run.state.ended for run in await store.runs()):  # noqa: ASYNC110 - the store tells nobody
             await asyncio.sleep(0.002)
 
 
