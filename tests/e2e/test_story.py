@@ -191,6 +191,14 @@ async def test_a_cancellation_and_its_credit_reach_erp_and_crm(c: Company) -> No
     )
     await c.sandboxes.advance(1)
     await status_is(c, 6, "Cancelled")
+    memos = {m["memoNumber"]: m["totalAmount"] for m in await c.sandboxes.documents("zuora", "credit-memos")}
+    assert memos
+
+    async def posted() -> bool:
+        books = {m["externalId"]: m["total"] for m in await c.sandboxes.documents("netsuite", "creditMemo")}
+        return books == {f"zuora-{number}": amount for number, amount in memos.items()}
+
+    await eventually(posted)
 
 
 async def test_an_echo_of_our_own_write_starts_nothing(c: Company) -> None:

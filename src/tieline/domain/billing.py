@@ -62,6 +62,7 @@ class CreditNote(msgspec.Struct, frozen=True, kw_only=True):
     number: str
     customer: str
     contract: str
+    subscription: str = ""
     currency: str
     issued_on: date
     amount: Money

@@ -137,13 +137,18 @@ async def look_at_invoice(run: Run, hint: VendorNotified) -> Invoice | None:
 
 
 async def look_at_credit_note(run: Run, hint: VendorNotified) -> CreditNote | None:
-    """The credit memo as it stands, with the deal of the invoice it credits; None when it is gone or not posted."""
+    """The credit memo as it stands, with its deal; None when it is gone or not posted.
+
+    The deal is that of its subscription; a memo that names none belongs to the deal of the invoice it settles.
+    """
     wire = await run.fetch(hint.connection, "credit_memo", hint.native_id)
     if wire is None or wire.get("status") != "Posted":
         return None
     note = _canonical(run, hint, "credit_memo", "credit_note", wire, CreditNote)
-    invoices = [application.invoice for application in note.applications]
-    contract = note.contract or (await _deals_of(run, invoices) or [""])[0]
+    if note.subscription:
+        contract = await _contract_of(run, hint, note.subscription)
+    else:
+        contract = next(iter(await _deals_of(run, [a.invoice for a in note.applications])), "")
     return msgspec.structs.replace(note, contract=contract, customer=await _customer_of(run, hint, note.customer))
 
 

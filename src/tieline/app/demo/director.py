@@ -4,36 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import msgspec
 
 from tieline.app import cases as people
+from tieline.app.demo.clerk import BillingClerk
 from tieline.app.demo.deals import Deal, Sales, load, make_sales
 from tieline.app.demo.export import Export, Loaded, load_export, read_export
 from tieline.app.demo.judge import Sold, Verdict, judge, read_systems
-from tieline.app.demo.servers import Server, hub_server, sandbox_server
-from tieline.app.demo.world import SECRETS, Sandboxes, encode, furnish
+from tieline.app.demo.stage import Stage
+from tieline.app.demo.world import SECRETS
 from tieline.app.project import load_project
 from tieline.app.settings import load_settings
-from tieline.app.template import make_project
-from tieline.engine.records import CaseRow, CaseState, RunState
+from tieline.engine.records import CaseRow, CaseState
 from tieline.errors import TielineError
-from tieline.storage.sqlite import SqliteStore
 
 OPENS_ON = date(2026, 1, 5)
 MONTHS = 38
-SETTLE_WITHIN_S = 240.0
 WIN_AT_ONCE = 10
-STATES = [RunState.QUEUED, RunState.READY, RunState.WAITING]
 
 Tell = Callable[[str, float], None]
 """Told of the stage and how far it is (0 to 1)."""
@@ -85,81 +80,6 @@ async def perform(plan: Plan, tell: Tell) -> Outcome:
     loaded = read_export(plan.export)
     async with Stage(folder, plan.seed, loaded.latest_close + timedelta(days=2), poll_s=15.0) as stage:
         return await _ExportShow(stage, tell).run(loaded)
-
-
-class Stage:
-    """The running systems and hub of a demonstration; everything is stopped at the end, whatever happens."""
-
-    def __init__(self, folder: Path, seed: int, opens_on: date, poll_s: float = 5.0) -> None:
-        self.folder, self.project, self._poll_s = folder, folder / "project", poll_s
-        self.vendors = sandbox_server(folder, opens_on, seed)
-        self.port = _free_port()
-        self.hub: Server = hub_server(folder, self.project, self.port)
-        self.kills = 0
-
-    async def __aenter__(self) -> Stage:
-        urls = await self.vendors.start()
-        self.sandboxes = Sandboxes(urls)
-        try:
-            make_project(self.project, urls=urls, poll_s=self._poll_s, port=self.port)
-            await furnish(self.sandboxes, f"http://127.0.0.1:{self.port}")
-            await self.hub.start()
-        except BaseException:
-            await self.__aexit__()
-            raise
-        self.store = SqliteStore(self.project / "tieline.db")
-        self.http = aiohttp.ClientSession()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.hub.stop()
-        if hasattr(self, "store"):
-            await self.store.close()
-            await self.http.close()
-        await self.sandboxes.close()
-        await self.vendors.stop()
-
-    async def kill_hub(self) -> None:
-        """kill -9, then start again on the same file."""
-        await self.hub.kill()
-        self.kills += 1
-        self.hub = hub_server(self.folder, self.project, self.port)
-        await self.hub.start()
-
-    async def requests(self) -> int:
-        """Requests the systems have seen so far."""
-        counts = await asyncio.gather(*(self.sandboxes.get(vendor, "/health") for vendor in self.sandboxes.urls))
-        return sum(c["requests"] for c in counts)
-
-    async def settled(self, quiet_s: float = 2.0, within_s: float = SETTLE_WITHIN_S) -> None:
-        """Wait until no run can go on by itself and no webhook is under way, and stays so. Raises TielineError."""
-        end, quiet_since = time.monotonic() + within_s, None
-        while True:
-            busy = await self.busy()
-            now = time.monotonic()
-            quiet_since = None if busy else quiet_since or now
-            if quiet_since is not None and now - quiet_since >= quiet_s:
-                return
-            if now > end:
-                raise TielineError(f"the systems did not settle in {within_s:g} s: {busy}; see {self.folder}/hub.log")
-            if not self.hub.alive:
-                raise TielineError(f"the hub stopped; see {self.folder}/hub.log")
-            await asyncio.sleep(0.2)
-
-    async def busy(self) -> str:
-        """What still moves, "" for nothing."""
-        runs = await self.store.runs(states=STATES, limit=100_000)
-        moving = [r for r in runs if not (r.state is RunState.WAITING and _waits_for_person(r.waits_for))]
-        moving = [r for r in moving if not (r.state is RunState.QUEUED and _behind(r, runs))]
-        if moving:
-            first = moving[0]
-            return f"{len(moving)} runs, e.g. {first.process} of {first.key} ({first.waits_for or first.state})"
-        pending = [v for v in ("salesforce", "zuora") if not await self.sandboxes.webhooks_idle(v)]
-        if pending:
-            return f"webhooks of {', '.join(pending)}"
-        cursor = await self.store.cursor("worker")
-        behind = await self.store.events_after(int(cursor.value) if cursor else 0, 1)
-        return "events not yet dispatched" if behind else ""
 
 
 class _Show:
@@ -282,7 +202,7 @@ class _Show:
 
     async def _live(self, sales: Sales) -> None:
         """Usage is metered, bill runs invoice, customers pay; one declines at first, one gets a credit, one cancels."""
-        billing = _Billing(self._stage, self._boxes)
+        billing = BillingClerk(self._stage)
         metered = [d for d in sales.deals if d.usage_line_id and not d.trouble]
         plain = [d for d in sales.deals if not d.trouble and not d.usage_line_id]
         await billing.log_in()
@@ -409,95 +329,3 @@ class _ExportShow:
 def _meant(message: str) -> str:
     """The nearest product that the case itself proposes."""
     return message.partition("nearest: `")[2].partition("`")[0]
-
-
-class _Billing:
-    """What people and meters do in Zuora, over its public API."""
-
-    def __init__(self, stage: Stage, boxes: Sandboxes) -> None:
-        self._stage, self._url = stage, boxes.urls["zuora"]
-        self._boxes = boxes
-        self._headers: dict[str, str] = {}
-
-    async def log_in(self) -> None:
-        form = {
-            "grant_type": "client_credentials",
-            "client_id": "00000000-0000-0000-0000-00000tieline",
-            "client_secret": SECRETS["TIELINE_ZUORA_SECRET"],
-        }
-        async with self._stage.http.post(f"{self._url}/oauth/token", data=form) as answer:
-            self._headers = {"Authorization": f"Bearer {(await answer.json())['access_token']}"}
-
-    async def decline_next(self, account_id: str, times: int) -> None:
-        """The customer's bank declines the next attempts."""
-        if account_id:
-            await self._call("PUT", f"/v1/accounts/salesforce-{account_id}", {"PaymentFails__c": str(times)})
-
-    async def meter(self, deal: Deal, quantity: Decimal, day: date) -> None:
-        """The metering system reports usage."""
-        record = {
-            "SubscriptionNumber": f"S-{deal.opportunity_id}",
-            "ChargeNumber": f"C-{deal.usage_line_id}",
-            "Quantity": str(quantity),
-            "UOM": "Each",
-            "StartDateTime": f"{day.isoformat()}T12:00:00Z",
-        }
-        await self._call("POST", "/v1/object/usage", record)
-
-    async def metered(self, deal: Deal) -> list[Decimal]:
-        """Usage per billing period, as billing groups it: the judge rates it by the deal's own tiers."""
-        usages = await self._boxes.documents("zuora", "usages")
-        starts = date.fromisoformat(deal.record["Contract_Start__c"])
-        months = {"Month": 1, "Quarter": 3, "Annual": 12}[deal.record["Billing_Period__c"]]
-        periods: dict[int, Decimal] = {}
-        for usage in usages:
-            if usage["chargeNumber"] == f"C-{deal.usage_line_id}":
-                day = datetime.fromisoformat(usage["startDateTime"]).date()
-                passed = (day.year - starts.year) * 12 + day.month - starts.month - (day.day < starts.day)
-                period = passed // months
-                periods[period] = periods.get(period, Decimal(0)) + Decimal(str(usage["quantity"]))
-        return list(periods.values())
-
-    async def cancel(self, opportunity_id: str) -> None:
-        """The customer leaves: billing cancels at the end of what was invoiced."""
-        body = {"cancellationPolicy": "EndOfLastInvoicePeriod", "runBilling": False, "invoiceCollect": False}
-        await self._call("PUT", f"/v1/subscriptions/S-{opportunity_id}/cancel", body)
-
-    async def credit_open_invoice(self, opportunity_ids: set[str], amount: Decimal) -> bool:
-        """Goodwill: a credit memo on an invoice of these deals that is still open. False when none is."""
-        invoices = {i["id"]: i for i in await self._boxes.documents("zuora", "invoices")}
-        for item in await self._boxes.documents("zuora", "invoice-items"):
-            deal = str(item.get("subscriptionNumber")).removeprefix("S-")
-            if deal in opportunity_ids and invoices[item["invoiceId"]]["balance"] >= amount <= item["chargeAmount"]:
-                body = {
-                    "items": [{"invoiceItemId": item["id"], "amount": amount, "skuName": item["sKU"]}],
-                    "autoPost": True,
-                    "autoApplyToInvoiceUponPosting": True,
-                }
-                await self._call("POST", f"/v1/credit-memos/invoice/{item['invoiceId']}", body)
-                return True
-        return False
-
-    async def _call(self, method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        data, headers = encode(body), {**self._headers, "Content-Type": "application/json"}
-        async with self._stage.http.request(method, self._url + path, data=data, headers=headers) as answer:
-            result: dict[str, Any] = await answer.json()
-        if result.get("success", result.get("Success", True)) is False:
-            raise TielineError(f"the demo's billing clerk was refused {method} {path}: {result}")
-        return result
-
-
-def _waits_for_person(waits_for: str) -> bool:
-    return waits_for.startswith("a decision on case")
-
-
-def _behind(row: Any, runs: list[Any]) -> bool:
-    """Whether a queued run is behind one that waits for a person."""
-    heads = {(r.process, r.key) for r in runs if r.state is RunState.WAITING and _waits_for_person(r.waits_for)}
-    return (row.process, row.key) in heads
-
-
-def _free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
