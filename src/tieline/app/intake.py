@@ -69,7 +69,10 @@ class Intake:
             stamp=notice.stamp,
             raw=notice.raw,
         )
-        return make_event(data, source=connection, id=notice.id, time=self._worker.clock.now())
+        # A vendor that sends only the latest state tells more under the same id when it tries again (Salesforce does):
+        # that is another hint, not a contradiction.
+        told = f"{notice.id}@{notice.stamp}" if notice.stamp else notice.id
+        return make_event(data, source=connection, id=told, time=self._worker.clock.now())
 
 
 async def poll_forever(worker: Worker, connection: str, stream: str, every_s: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
@@ -121,10 +122,14 @@ def _print(outcome: Outcome, plan: Plan) -> None:
     _print_verdict(outcome)
     _print_cases(outcome)
     out.print("try next:")
-    database = f"--project {outcome.folder}/project"
-    out.print(f"  tieline cases {database}", markup=False, soft_wrap=True)
-    out.print(f"  tieline status {database}", markup=False, soft_wrap=True)
-    out.print(f"  tieline trace INV00000007 {database}", markup=False, soft_wrap=True)
+    for command in ("cases", "trace INV00000007", "explain netsuite invoice INV00000007 amount"):
+        out.print(f"  {_own_name()} {command} --project {outcome.folder}/project", markup=False, soft_wrap=True)
+
+
+def _own_name() -> str:
+    """How this command was called, so that what is printed can be copied."""
+    path = Path(sys.argv[0])
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else path.name
 
 
 def _money_row(v: Any, currency: str) -> list[str]:

@@ -157,7 +157,7 @@ async def test_calls_a_second_are_kept() -> None:
 
 async def test_what_was_cancelled_is_not_sent() -> None:
     """A caller that goes away takes its item along; those beside it are sent."""
-    desk = Desk(delay_s=0.005)
+    desk = Desk(delay_s=0.05)
     work, way = Work("w", desk.perform, bulk=10), lane(slots=1)
     running = asyncio.create_task(way.call(work, "running"))
     await asyncio.sleep(0.001)

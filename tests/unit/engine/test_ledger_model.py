@@ -203,3 +203,15 @@ async def test_an_older_version_does_not_come_back_behind_a_refusal() -> None:
     late = await ledger.apply(Request(key=key, document=document(key, "blue"), version=3))
     assert (late.revision, late.version) == (1, 5)
     assert [d["colour"] for d in stands(system, key.kind, key.canonical_id)] == ["red"]
+
+
+async def test_what_stands_there_with_other_content_is_updated_not_doubled() -> None:
+    """The request was lost, and the system says that the record is there, changed by somebody: send it as an update."""
+    disk, system = MemoryStore(), FakeSystem("erp")
+    link = Connection(system, Lane("erp", system.manifest.limits))
+    ledger = Ledger(disk, {"erp": link}, PlainTranslator(), QuickClock(), lambda _: None)
+    key = EffectKey("erp", "order", "order-1")
+    system.documents[key.kind, key.canonical_id] = [document(key, "edited")]
+    system.trouble.append("drop")
+    await ledger.apply(Request(key=key, document=document(key, "red"), version=1))
+    assert [d["colour"] for d in stands(system, key.kind, key.canonical_id)] == ["red"]

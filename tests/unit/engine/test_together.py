@@ -384,3 +384,27 @@ async def test_an_event_told_twice_with_other_content_is_one_case() -> None:
         ["accept", "dismiss"],
     )
     assert (case.details["known"]["stamp"], case.details["told"]["stamp"]) == ("0", "other")
+
+
+async def test_a_run_cancelled_while_the_worker_was_down_does_nothing_more() -> None:
+    """The process failed, the worker stopped, a person cancelled: the next life must not try first."""
+    erp, store = FakeSystem(), MemoryStore()
+    broken = True
+
+    @process("fails", on=VendorNotified, key=deal)
+    async def fails(run: Run, data: VendorNotified) -> None:
+        if broken:
+            raise ZeroDivisionError("line 7")
+        await run.ensure("erp", project("1"))
+
+    with capture_logs():
+        async with working(store, [fails], erp) as first:
+            await first.append([notified("1")])
+            await until_idle(first)
+    broken = False
+    await decide(first, "cancel")
+    async with working(store, [fails], erp) as second:
+        await until_ended(store)
+        await until_idle(second)
+    assert [run.state for run in await store.runs()] == [RunState.CANCELLED]
+    assert erp.documents == {}
