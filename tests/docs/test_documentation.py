@@ -102,6 +102,21 @@ def test_commands_in_the_text_exist(page: Path) -> None:
     assert {name for name in named if name not in known and name.split()[0] not in ("cases", "sandbox")} == set()
 
 
+@pytest.mark.parametrize("page", WRITTEN, ids=name_of)
+def test_options_in_the_text_exist(page: Path) -> None:
+    """Each option that a page types is one of that command."""
+    sections = re.split(r"(?m)^## tieline ", text_of(REFERENCE / "commands.md"))[1:]
+    known = {head: body for head, _, body in (section.partition("\n") for section in sections)}
+    unknown = []
+    for _, block in FENCE.findall(text_of(page)):
+        for line in re.findall(r"(?m)^(?:\$ )?tieline ([^#>\n]+)", block):
+            words = line.split()
+            command = next((c for c in (" ".join(words[:2]), words[0]) if c in known), f"{words[0]} list")
+            options = [word.partition("=")[0] for word in words if word.startswith("-")]
+            unknown += [f"{line}: {o}" for o in options if not re.search(rf"`{o}[ `]", known.get(command, ""))]
+    assert unknown == []
+
+
 def test_every_command_is_documented() -> None:
     import typer
 

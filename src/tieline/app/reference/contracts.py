@@ -6,6 +6,7 @@ import importlib
 import pkgutil
 import typing
 from collections.abc import Iterator
+from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -45,16 +46,19 @@ def entities() -> str:
     for name, kind in KINDS.items():
         parts += [f"## {name}", f"{prose(doc(kind))}\n\n[JSON Schema](schemas/{name}.json)", fields_table(kind)]
     parts.append("## Values inside of them")
-    inner = {k.__name__: k for kind in KINDS.values() for k in _structs_in(kind) if k not in KINDS.values()}
+    inner = {k.__name__: k for kind in KINDS.values() for k in _types_in(kind) if k not in KINDS.values()}
     for name, value in sorted(inner.items()):
-        parts += [f"### {name}", prose(doc(value)), fields_table(value)]
+        parts += [f"### {name}", prose(doc(value)), _members(value)]
     return page("Entities", *parts)
 
 
 def errors() -> str:
     """The tree of errors; a class is named by what its caller does next."""
     _load_everything()
-    lines = [f"{'  ' * depth}- **{kind.__name__}**: {prose(doc(kind))}" for depth, kind in _tree(TielineError, 0)]
+    lines = [
+        f"{'  ' * depth}- **{kind.__name__}**{_vendor(kind)}: {prose(doc(kind))}"
+        for depth, kind in _tree(TielineError, 0)
+    ]
     return page(
         "Errors",
         "An error is named by what the caller does next. Vendors' errors become these in each connector's "
@@ -64,12 +68,21 @@ def errors() -> str:
     )
 
 
-def _structs_in(kind: type[Any]) -> Iterator[type[Any]]:
+def _types_in(kind: type[Any]) -> Iterator[type[Any]]:
+    """The structs and enumerations that a struct is made of, at any depth."""
+    if issubclass(kind, StrEnum):
+        return
     for field in msgspec.structs.fields(kind):
         for inner in (field.type, *typing.get_args(field.type)):
-            if isinstance(inner, type) and issubclass(inner, msgspec.Struct):
+            if isinstance(inner, type) and issubclass(inner, msgspec.Struct | StrEnum):
                 yield inner
-                yield from _structs_in(inner)
+                yield from _types_in(inner)
+
+
+def _members(value: type[Any]) -> str:
+    if issubclass(value, StrEnum):
+        return "One of " + ", ".join(f"`{member.value}`" for member in value) + "."
+    return fields_table(value)
 
 
 def _schema_name(kind: type[Any]) -> str:
@@ -86,6 +99,12 @@ def _tree(kind: type[BaseException], depth: int) -> Iterator[tuple[int, type[Bas
     for inner in sorted(set(kind.__subclasses__()), key=lambda k: (k.__name__, k.__module__)):
         if inner.__module__.startswith("tieline."):
             yield from _tree(inner, depth + 1)
+
+
+def _vendor(kind: type[Any]) -> str:
+    """Whose connector an error belongs to; vendors may use the same name."""
+    _, _, rest = kind.__module__.partition("tieline.connectors.")
+    return f" ({rest.partition('.')[0]})" if rest else ""
 
 
 def _load_everything() -> None:
