@@ -6,8 +6,8 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-
 from tests.support.engine import NOW, notified
+
 from tieline.engine.ports import Appended, Batch, Store
 from tieline.engine.records import (
     CaseRow,
@@ -92,7 +92,10 @@ class StoreContract:
         """It is neither stored nor dropped in silence: the caller is told."""
         await store.commit(Batch(events=[notified("1")]))
         other = make_event(
-            VendorNotified(connection="crm", kind="deal", native_id="1", stamp="other"), source="crm", id="deal/1/0", time=NOW
+            VendorNotified(connection="crm", kind="deal", native_id="1", stamp="other"),
+            source="crm",
+            id="deal/1/0",
+            time=NOW,
         )
         result = (await store.commit(Batch(events=[other])))[0]
         assert result.outcome is Appended.CONFLICT
@@ -123,7 +126,12 @@ class StoreContract:
         entry = JournalEntry(run_id="p:1", position=0, kind="step", name="s", payload=b"1", at=NOW)
         with pytest.raises(ConcurrencyConflict):
             await store.commit(
-                Batch(effects=[effect(state=EffectState.INTENDED)], journal=[entry], events=[notified("9")], runs=[run_row(1)])
+                Batch(
+                    effects=[effect(state=EffectState.INTENDED)],
+                    journal=[entry],
+                    events=[notified("9")],
+                    runs=[run_row(1)],
+                )
             )
         assert await store.journal("p:1") == []
         assert await store.events_after(0) == []
@@ -204,7 +212,9 @@ class StoreContract:
         assert found.seq == 2
 
     async def test_waits_are_found_by_topic_and_by_time(self, store: Store) -> None:
-        waits = [Wait(run_id=f"p:{n}", position=n, topic=f"t{n % 2}", due_at=NOW + timedelta(hours=n)) for n in range(4)]
+        waits = [
+            Wait(run_id=f"p:{n}", position=n, topic=f"t{n % 2}", due_at=NOW + timedelta(hours=n)) for n in range(4)
+        ]
         await store.commit(Batch(waits=waits))
         assert {w.run_id for w in await store.waits(["t1"])} == {"p:1", "p:3"}
         assert [w.run_id for w in await store.due_waits(NOW + timedelta(hours=1))] == ["p:0", "p:1"]
@@ -212,7 +222,9 @@ class StoreContract:
         assert {w.run_id for w in await store.waits()} == {"p:0", "p:2", "p:3"}
 
     async def test_references_are_found_both_ways(self, store: Store) -> None:
-        made = Reference(connection="erp", kind="customer", canonical_id="c1", external_id="12", display="CUST12", at=NOW)
+        made = Reference(
+            connection="erp", kind="customer", canonical_id="c1", external_id="12", display="CUST12", at=NOW
+        )
         await store.commit(Batch(references=[made]))
         assert await store.references([("erp", "customer", "c1"), ("erp", "customer", "c2")]) == {
             ("erp", "customer", "c1"): made

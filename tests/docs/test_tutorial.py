@@ -76,6 +76,12 @@ def test_every_command_does_what_the_page_says(tmp_path: Path) -> None:
                     _readdress(tmp_path / "first" / "tieline.toml", base)
     finally:
         shell.close()
+    assert [port for port in range(base, base + 5) if _answers(port)] == [], "the page leaves something running"
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as sock:
+        return sock.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _hold(shell: Shell, command: str, expected: list[str]) -> None:

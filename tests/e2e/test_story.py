@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-
 from tests.support.company import Company, company, eventually
 from tests.support.salesforce_org import account, deal_in_crm, line, opportunity, patch, seed, win, zuora
+
 from tieline.app import cases as people
 from tieline.engine.records import CaseRow, CaseState, EffectKey, EffectState
 

@@ -11,9 +11,9 @@ import pytest
 from pysqlite3 import dbapi2 as sqlite
 from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
-
 from tests.contracts.store_contract import StoreContract, effect
 from tests.support.engine import notified
+
 from tieline.engine.ports import Batch
 from tieline.engine.records import EffectKey
 from tieline.errors import ConfigurationError
@@ -53,7 +53,7 @@ async def test_a_newer_database_is_refused_with_what_to_do(tmp_path: Path) -> No
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "tieline.db"
     path.write_bytes(b"this is not a database" * 100)
-    with pytest.raises(ConfigurationError, match="not a database|damaged"):
+    with pytest.raises(ConfigurationError, match=r"not a database|damaged"):
         SqliteStore(path)
 
 
@@ -80,16 +80,16 @@ async def test_a_full_disk_is_said_and_nothing_acknowledged_is_lost(tmp_path: Pa
     writer_limit = sqlite.connect(str(path))
     pages = writer_limit.execute("PRAGMA page_count").fetchone()[0]
     writer_limit.close()
-    store_connect = store._transaction  # noqa: SLF001 - the fault is put where the disk would put it
+    store_connect = store._transaction  # the fault is put where the disk would put it
 
     def limited(connection: sqlite.Connection, batches: object) -> object:
         connection.execute(f"PRAGMA max_page_count = {pages}")
         return store_connect(connection, batches)  # type: ignore[arg-type]
 
-    store._transaction = limited  # type: ignore[method-assign, assignment]  # noqa: SLF001
+    store._transaction = limited  # type: ignore[method-assign, assignment]
+    big = [notified(f"{n}" + "x" * 2000) for n in range(200)]
     with pytest.raises(ConfigurationError, match="disk is full"):
-        for n in range(200):
-            await store.commit(Batch(events=[notified(f"{n}" + "x" * 2000)]))
+        await store.commit(Batch(events=big))
     assert (await store.events_after(0))[0].subject == "crm/deal/first"
     await store.close()
 

@@ -6,7 +6,6 @@ from decimal import Decimal
 from typing import Any
 
 import aiohttp
-
 from tests.support.company import Company
 
 Record = dict[str, Any]

@@ -52,14 +52,22 @@ class DurableRun:
     """What every operation of a run is made of. `Run` adds the operations."""
 
     def __init__(
-        self, worker: Worker, row: RunRow, event: LoggedEvent, journal: Sequence[JournalEntry], priority: Priority
+        self,
+        worker: Worker,
+        row: RunRow,
+        event: LoggedEvent,
+        journal: Sequence[JournalEntry],
+        priority: Priority,
+        fresh: bool = False,
     ) -> None:
+        """`fresh`: this is the run's first life, so that nothing of it can be found anywhere but here."""
         self._worker, self.row, self.event, self._priority = worker, row, event, priority
         self._journal = {entry.position: entry for entry in journal}
         self._position = 0
         self._compensations: list[Callable[[], Awaitable[Any]]] = []
         self._branches: set[asyncio.Task[Any]] = set()
         self._retracing = False
+        self.fresh = fresh
 
     @property
     def id(self) -> str:
@@ -108,14 +116,15 @@ class DurableRun:
     async def end(self, state: RunState, error: str) -> None:
         """The run is over, and with it every case it opened."""
         now = self._worker.clock.now()
-        mine = await self._worker.store.cases(
-            states=[CaseState.OPEN, CaseState.DECIDED], correlation_id=self.correlation_id, limit=1_000_000
-        )
-        closed = [
-            msgspec.structs.replace(c, state=CaseState.CLOSED, closed_at=now) for c in mine if c.run_id == self.id
-        ]
+        mine = [] if self.fresh else await self._open_cases()
+        closed = [msgspec.structs.replace(c, state=CaseState.CLOSED, closed_at=now) for c in mine]
         self.row.state, self.row.error, self.row.waits_for, self.row.ended_at = state, error, "", now
         await self._worker.store.commit(Batch(runs=[self.row], cases=closed))
+
+    async def _open_cases(self) -> list[CaseRow]:
+        states = [CaseState.OPEN, CaseState.DECIDED]
+        found = await self._worker.store.cases(states=states, correlation_id=self.correlation_id, limit=1_000_000)
+        return [case for case in found if case.run_id == self.id]
 
     def compensate_with(self, deed: Callable[[], Awaitable[Any]]) -> None:
         """If the run is cancelled later, do this; the last registered is done first."""
@@ -203,6 +212,7 @@ class DurableRun:
             if await self._worker.store.case(ident) is None:
                 if problem is None:
                     raise AssertionError(f"no problem to open case {ident} with")
+                self.fresh = False
                 await self._worker.open_case(self, ident, position, problem)
             arrived = await self._awaited(
                 position, topic("CaseDecided", ident), timedelta(days=3650), f"a decision on case {ident}"
@@ -215,6 +225,10 @@ class DurableRun:
             await self._close_cases(position, turn + 1)
             raise RunCancelled(data.reason or f"cancelled by {data.by}")
         return Decision(data.action, data.by, data.reason, data.arguments)
+
+    async def _nothing_asked(self, position: int, turn: int) -> bool:
+        """Whether no case was opened at this place yet, in this life or an earlier one."""
+        return self.fresh or await self._worker.store.case(case_id(self.id, position, turn)) is None
 
     async def _decided_before(self, position: int, turn: int, problem: Problem | None) -> LoggedEvent | None:
         """In a replay: what a person said at this place of the first run, when it was about the same."""
@@ -241,8 +255,10 @@ class DurableRun:
 def case_id(run_id: str, position: int, turn: int) -> str:
     """Short, stable, made from where in which run the case arose."""
     digest = hashlib.sha256(f"{run_id}/{position}/{turn}".encode()).digest()
-    return "C-" + base64.b32encode(digest[:5]).decode().translate(_CROCKFORD)
+    return "C-" + base64.b32encode(digest[:10]).decode()[:CASE_ID_LETTERS].translate(_CROCKFORD)
 
 
+CASE_ID_LETTERS = 10
+"""Fifty bits: two cases of thirty million are hardly ever alike."""
 _CROCKFORD = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", "0123456789ABCDEFGHJKMNPQRSTVWXYZ")
 """Base 32 without letters that are read as digits."""

@@ -302,7 +302,7 @@ class Run(DurableRun):
         turn, problem = 0, None
         while True:
             # a case that is open already was opened in an earlier life: it is decided before anything is sent
-            if problem is None and await self._worker.store.case(case_id(self.id, position, turn)) is None:
+            if problem is None and await self._nothing_asked(position, turn):
                 outcome = await self._applied_or_problem(request)
                 if isinstance(outcome, Effect):
                     await self._close_cases(position, turn)
@@ -359,7 +359,7 @@ class Run(DurableRun):
         turn = 0
         while True:
             problem = None
-            if await self._worker.store.case(case_id(self.id, position, turn)) is None:
+            if await self._nothing_asked(position, turn):
                 if await self._stands(position, parent, within):
                     break
                 problem = cases.orphan(parent, within)

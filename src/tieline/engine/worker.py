@@ -62,6 +62,7 @@ class Worker:
         self._observe = observe or (lambda _: None)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._ready: deque[RunRow] = deque()
+        self._first_lives: dict[str, LoggedEvent] = {}
         self._keys: dict[tuple[str, str], deque[RunRow]] = {}
         self._room = WaitingRoom()
         self._evicted: dict[str, list[str]] = {}
@@ -198,8 +199,11 @@ class Worker:
         self._place = events[-1].seq
         batch.cursors.append(Cursor(name=PLACE, value=str(self._place), updated_at=self.clock.now()))
         await self.store.commit(batch)
+        by_seq = {event.seq: event for event in events}
         for row in rows:
             if row.state is not RunState.SUPERSEDED:
+                if row.event_seq in by_seq:
+                    self._first_lives[row.id] = by_seq[row.event_seq]
                 self._queue(row)
         for event in events:
             self._observe(event)
@@ -265,6 +269,7 @@ class Worker:
             for waiting in list(queue)[1:] if queue else []:
                 waiting.state, waiting.ended_at = RunState.SUPERSEDED, row.started_at
                 queue.remove(waiting)  # type: ignore[union-attr]
+                self._first_lives.pop(waiting.id, None)
                 gone.append(waiting)
         return gone
 
@@ -340,7 +345,7 @@ class Worker:
         turn, cancelled = 0, ""
         while True:
             run, problem = await self._load(row), None
-            if await self.store.case(case_id(row.id, -1, turn)) is None:
+            if run.fresh or await self.store.case(case_id(row.id, -1, turn)) is None:
                 problem = await self._try(run, cancelled)
                 if problem is None:
                     break
@@ -399,9 +404,12 @@ class Worker:
         return definition
 
     async def _load(self, row: RunRow) -> Run:
-        events = await self.store.events_after(row.event_seq - 1, 1)
         definition = self._processes.get(row.process)
         priority = definition.priority if definition else Priority.POSTING
+        event = self._first_lives.pop(row.id, None)
+        if event is not None:
+            return Run(self, row, event, [], priority, fresh=True)
+        events = await self.store.events_after(row.event_seq - 1, 1)
         return Run(self, row, events[0], await self.store.journal(row.id), priority)
 
     # --- waiting and waking -------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,7 +45,8 @@ SAFE_SQLITE = (3, 51, 3)
 """3.7.0 to 3.51.2 can corrupt the file when a WAL is reset while a reader works (sqlite.org, release 3.51.3)."""
 
 R = TypeVar("R", bound=msgspec.Struct)
-_Done = Callable[[list[AppendResult] | BaseException], None]
+_Result = list[AppendResult] | BaseException
+_Waiting = asyncio.Future[list[AppendResult]]
 
 
 class SqliteStore:
@@ -62,7 +63,7 @@ class SqliteStore:
         if not read_only:
             bring_up_to_date(path)
         self._reader = connect(path, read_only=True)
-        self._queue: queue.SimpleQueue[tuple[Batch, _Done] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[Batch, _Waiting] | None] = queue.SimpleQueue()
         self._writer: threading.Thread | None = None
         self.commits = 0
         if not read_only:
@@ -72,14 +73,8 @@ class SqliteStore:
     async def commit(self, batch: Batch) -> list[AppendResult]:
         if self._writer is None:
             raise ConfigurationError(f"{self.path} is closed, or was opened for reading only: nothing can be written")
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[list[AppendResult]] = loop.create_future()
-
-        def done(result: list[AppendResult] | BaseException) -> None:
-            with suppress(RuntimeError):  # the loop is gone, and who waited with it; the batch stands
-                loop.call_soon_threadsafe(_resolve, future, result)
-
-        self._queue.put((batch, done))
+        future: asyncio.Future[list[AppendResult]] = asyncio.get_running_loop().create_future()
+        self._queue.put((batch, future))
         return await future
 
     async def close(self) -> None:
@@ -104,7 +99,7 @@ class SqliteStore:
         finally:
             connection.close()
 
-    def _drain(self, group: list[tuple[Batch, _Done]]) -> bool:
+    def _drain(self, group: list[tuple[Batch, _Waiting]]) -> bool:
         """Take all that waits; True when the end was among it."""
         while True:
             try:
@@ -115,7 +110,7 @@ class SqliteStore:
                 return True
             group.append(item)
 
-    def _write_group(self, connection: Any, group: Sequence[tuple[Batch, _Done]]) -> None:
+    def _write_group(self, connection: Any, group: Sequence[tuple[Batch, _Waiting]]) -> None:
         try:
             results = self._transaction(connection, [batch for batch, _ in group])
         except Exception as error:  # noqa: BLE001 - whoever committed learns why, the writer goes on
@@ -123,10 +118,9 @@ class SqliteStore:
                 for item in group:
                     self._write_group(connection, [item])
                 return
-            group[0][1](_explained(error, self.path))
+            _tell([(group[0][1], _explained(error, self.path))])
             return
-        for (_, done), result in zip(group, results, strict=True):
-            done(result)
+        _tell([(future, result) for (_, future), result in zip(group, results, strict=True)])
 
     def _transaction(self, connection: Any, batches: Sequence[Batch]) -> list[list[AppendResult]]:
         connection.execute("BEGIN IMMEDIATE")
@@ -377,13 +371,24 @@ def _and(left: str, right: str) -> str:
     return f"{left} AND {right}" if left else right
 
 
-def _resolve(future: asyncio.Future[list[AppendResult]], result: list[AppendResult] | BaseException) -> None:
-    if future.done():
-        return
-    if isinstance(result, BaseException):
-        future.set_exception(result)
-    else:
-        future.set_result(result)
+def _tell(results: Sequence[tuple[_Waiting, _Result]]) -> None:
+    """Hand results over to the loops that wait for them: one wake-up for a whole group, not one a batch."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Waiting, _Result]]] = {}
+    for future, result in results:
+        by_loop.setdefault(future.get_loop(), []).append((future, result))
+    for loop, theirs in by_loop.items():
+        with suppress(RuntimeError):  # the loop is gone, and who waited with it; the batch stands
+            loop.call_soon_threadsafe(_resolve, theirs)
+
+
+def _resolve(results: Sequence[tuple[_Waiting, _Result]]) -> None:
+    for future, result in results:
+        if future.done():
+            continue
+        if isinstance(result, BaseException):
+            future.set_exception(result)
+        else:
+            future.set_result(result)
 
 
 def _explained(error: BaseException, path: Path) -> BaseException:
