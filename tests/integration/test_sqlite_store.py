@@ -17,7 +17,7 @@ from tests.support.engine import notified
 from tieline.engine.ports import Batch
 from tieline.engine.records import EffectKey
 from tieline.errors import ConfigurationError
-from tieline.storage import migrate
+from tieline.storage import migrate, statements
 from tieline.storage.schema import metadata
 from tieline.storage.sqlite import SqliteStore
 
@@ -116,3 +116,14 @@ def test_the_migrations_lead_to_the_schema(tmp_path: Path) -> None:
         assert compare_metadata(context, metadata) == []
     engine.dispose()
     raw.close()
+
+
+def test_records_and_tables_have_the_same_columns_and_keys() -> None:
+    """The statements are made from the records, the tables by the migrations: neither may drift."""
+    tables = [t for t in vars(statements).values() if isinstance(t, statements.TableOf)]
+    assert len(tables) == 9
+    for table in tables:
+        made = metadata.tables[table.table]
+        assert set(table.codec.columns) == {c.name for c in made.columns}
+        assert table.keys == tuple(c.name for c in made.primary_key)
+    assert {*statements.EVENT.columns, "topic"} == {c.name for c in metadata.tables["event"].columns}

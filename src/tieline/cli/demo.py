@@ -115,14 +115,15 @@ def _print(outcome: Outcome, plan: Plan) -> None:
     )
     print_table(
         f"money of the {v.deals_complete} completed deals",
-        ["currency", "contracts", "+ overage", "- credits", "= booked", "billed", "posted", ""],
+        ["", "contracts", "overage", "credits", "booked", "billed", "posted"],
         [_money_row(v, currency) for currency in sorted({*v.booked, *v.billed, *v.posted})],
         right=frozenset(range(1, 7)),
     )
     _print_verdict(outcome)
     _print_cases(outcome)
     out.print("try next:")
-    for command in ("cases", "trace INV00000007", "explain netsuite invoice INV00000007 amount"):
+    invoice = outcome.example_invoice
+    for command in ("cases", f"trace {invoice}", f"explain netsuite invoice {invoice} amount"):
         out.print(f"  {_own_name()} {command} --project {outcome.folder}/project", markup=False, soft_wrap=True)
 
 
@@ -133,18 +134,17 @@ def _own_name() -> str:
 
 
 def _money_row(v: Any, currency: str) -> list[str]:
-    cells = [
-        book.get(currency, Decimal(0)) for book in (v.contracts, v.overage, v.credited, v.booked, v.billed, v.posted)
-    ]
-    equal = cells[3] == cells[4] == cells[5]
-    return [currency, *(amount(cell) for cell in cells), "[green]ties out[/]" if equal else "[red]does not tie out[/]"]
+    books = (v.contracts, v.overage, v.credited, v.booked, v.billed, v.posted)
+    return [currency, *(amount(book.get(currency, Decimal(0))) for book in books)]
 
 
 def _print_verdict(outcome: Outcome) -> None:
     v = outcome.verdict
+    equal = v.booked == v.billed == v.posted
+    out.print("[green]booked = billed = posted[/]" if equal else "[red]booked, billed and posted differ[/]", end="; ")
     colour = "green" if not (v.lost or v.doubled or v.unequal) else "red"
-    out.print(f"[{colour}]lost {len(v.lost)}, doubled {len(v.doubled)}, unequal {len(v.unequal)}[/]", end="")
-    out.print(f"; {v.deals_cancelled} cancelled, {v.deals_in_cases} waiting for a person, {outcome.approved} approved")
+    out.print(f"[{colour}]lost {len(v.lost)}, doubled {len(v.doubled)}, unequal {len(v.unequal)}[/]")
+    out.print(f"{v.deals_cancelled} cancelled, {v.deals_in_cases} waiting for a person, {outcome.approved} approved")
     for name in (*v.lost[:5], *v.doubled[:5], *v.unequal[:5], *v.status_wrong[:5]):
         out.print(f"  - {name}", markup=False, soft_wrap=True)
 
@@ -153,9 +153,10 @@ def _print_cases(outcome: Outcome) -> None:
     causes: dict[str, list[Any]] = {}
     for case in outcome.cases:
         causes.setdefault(case.cause, []).append(case)
-    rows = [
-        [len(c), c[0].case_class, c[0].owner, c[0].message.splitlines()[0][:90], c[0].next_step]
-        for c in causes.values()
-    ]
-    if rows:
-        print_table("open cases", ["n", "class", "owner", "what happened", "next step"], rows, right=frozenset({0}))
+    if causes:
+        out.print("open cases:")
+    for group in causes.values():
+        case = group[0]
+        out.print(f"  {len(group)} x {case.case_class}, owner {case.owner}", markup=False)
+        out.print(f"    {case.message.splitlines()[0]}", markup=False, soft_wrap=True)
+        out.print(f"    next: {case.next_step}", markup=False, soft_wrap=True)

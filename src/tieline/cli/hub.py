@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
-import subprocess
 import sys
 from typing import Annotated
 
@@ -63,13 +63,12 @@ async def _up(project: Project, port: int | None, as_json: bool) -> None:
 @sandbox.command("up")
 def sandbox_up(
     vendor: Annotated[list[str] | None, typer.Option(help="Only this vendor; may be given several times.")] = None,
-    port: Annotated[list[str] | None, typer.Option(help="VENDOR=PORT; default: 8801 and up.")] = None,
+    port: Annotated[
+        list[str] | None, typer.Option(help="VENDOR=PORT, or the first of the ports; 0 lets the system choose.")
+    ] = None,
 ) -> None:
-    """Play vendors on loopback until Ctrl-C; prints one JSON line with their addresses."""
+    """Play vendors on loopback until Ctrl-C; prints one JSON line with their addresses (8801 and up)."""
     command = [sys.executable, "-m", "tieline_sandbox"]
     command += [part for name in vendor or [] for part in ("--vendor", name)]
-    command += [part for pair in port or [] for part in ("--port", pair)]
-    try:
-        raise typer.Exit(subprocess.run(command, check=False).returncode)  # noqa: S603 - our own module
-    except KeyboardInterrupt:
-        raise typer.Exit(0) from None
+    command += [part for text in port or ["8801"] for part in ("--port", text)]
+    os.execv(sys.executable, command)  # noqa: S606 - our own module takes this process over, signals and all

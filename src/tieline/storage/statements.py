@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
 import msgspec
-from sqlalchemy import Table
 
 from tieline.engine.records import (
     CaseRow,
@@ -23,7 +22,6 @@ from tieline.engine.records import (
     Wait,
 )
 from tieline.events import LoggedEvent
-from tieline.storage import schema
 from tieline.storage.rows import Codec
 
 R = TypeVar("R", bound=msgspec.Struct)
@@ -32,13 +30,10 @@ R = TypeVar("R", bound=msgspec.Struct)
 class TableOf(Generic[R]):
     """One table and the record it holds."""
 
-    def __init__(self, table: Table, record: type[R], guard: str = "") -> None:
-        self.name = f'"{table.name}"'
+    def __init__(self, table: str, record: type[R], keys: tuple[str, ...], guard: str = "") -> None:
+        self.table, self.keys = table, keys
+        self.name = f'"{table}"'
         self.codec: Codec[R] = Codec(record)
-        missing = set(self.codec.columns) - {c.name for c in table.columns}
-        if missing:
-            raise TypeError(f"table {table.name} has no columns {sorted(missing)}")
-        keys = [c.name for c in table.primary_key]
         self.columns = ", ".join(f'"{name}"' for name in self.codec.columns)
         marks = ", ".join("?" for _ in self.codec.columns)
         rest = ", ".join(f'"{n}" = excluded."{n}"' for n in self.codec.columns if n not in keys)
@@ -59,22 +54,26 @@ def _quoted(states: Sequence[str]) -> str:
     return ", ".join(f"'{s}'" for s in states)
 
 
-RUN = TableOf(schema.run, RunRow, f'"run".state NOT IN ({_quoted([s.value for s in RunState if s.ended])})')
-JOURNAL = TableOf(schema.journal, JournalEntry)
+RUN = TableOf("run", RunRow, ("id",), f'"run".state NOT IN ({_quoted([s.value for s in RunState if s.ended])})')
+JOURNAL = TableOf("journal", JournalEntry, ("run_id", "position"))
 EFFECT = TableOf(
-    schema.effect, Effect, f'"effect".state NOT IN ({_quoted([s.value for s in EffectState if s.settled])})'
+    "effect",
+    Effect,
+    ("connection", "kind", "canonical_id", "action", "revision"),
+    f'"effect".state NOT IN ({_quoted([s.value for s in EffectState if s.settled])})',
 )
-REFERENCE = TableOf(schema.reference, Reference)
-ENTITY = TableOf(schema.entity, EntityRow)
+REFERENCE = TableOf("reference", Reference, ("connection", "kind", "canonical_id"))
+ENTITY = TableOf("entity", EntityRow, ("kind", "id"))
 CASE = TableOf(
-    schema.case,
+    "case",
     CaseRow,
+    ("id",),
     f"\"case\".state = '{CaseState.OPEN.value}' OR "
     f"(\"case\".state = '{CaseState.DECIDED.value}' AND excluded.state = '{CaseState.CLOSED.value}')",
 )
-WAIT = TableOf(schema.wait, Wait)
-CURSOR = TableOf(schema.cursor, Cursor)
-LANE = TableOf(schema.lane, LaneStatus)
+WAIT = TableOf("wait", Wait, ("run_id", "position"))
+CURSOR = TableOf("cursor", Cursor, ("name",))
+LANE = TableOf("lane", LaneStatus, ("connection",))
 
 EVENT: Codec[LoggedEvent] = Codec(LoggedEvent)
 EVENT_COLUMNS = ", ".join(EVENT.columns)

@@ -13,6 +13,8 @@ import aiohttp
 from tieline_sandbox.kernel.faults import Faults
 
 LOG_SIZE = 2_000
+LONGEST_HELD_S = 1.0
+"""A webhook held back for reordering goes alone when no other follows it so soon."""
 
 
 class Webhook:
@@ -51,20 +53,23 @@ class WebhookSender:
             return
         if self._faults.strike("webhook_reorder", path=webhook.about):
             self._held.append(webhook)
+            asyncio.get_running_loop().call_later(LONGEST_HELD_S, self._release)
             return
         copies = 2 if self._faults.strike("webhook_duplicate", path=webhook.about) else 1
         late = self._faults.strike("webhook_delay", path=webhook.about)
         for _ in range(copies):
             self._start(webhook, late.seconds if late else 0.0)
+        self._release(0.05)
+
+    def _release(self, delay_s: float = 0.0) -> None:
+        """What was held back goes out now: behind a later one, or because no later one came."""
         held, self._held = self._held, []
         for earlier in held:
-            self._start(earlier, 0.05)
+            self._start(earlier, delay_s)
 
     async def idle(self) -> None:
         """Wait until everything queued has been accepted or given up."""
-        held, self._held = self._held, []
-        for webhook in held:
-            self._start(webhook, 0.0)
+        self._release()
         while self._tasks:
             await asyncio.wait(set(self._tasks))
 

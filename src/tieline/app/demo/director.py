@@ -18,7 +18,7 @@ from tieline.app import cases as people
 from tieline.app.demo.clerk import BillingClerk
 from tieline.app.demo.deals import Deal, Sales, load, make_sales
 from tieline.app.demo.export import Export, Loaded, load_export, read_export
-from tieline.app.demo.judge import Sold, Verdict, judge, read_systems
+from tieline.app.demo.judge import Sold, Systems, Verdict, judge, read_systems
 from tieline.app.demo.stage import Stage
 from tieline.app.demo.world import SECRETS
 from tieline.app.project import load_project
@@ -66,6 +66,7 @@ class Outcome(msgspec.Struct, kw_only=True):
     folder: Path
     approved: int
     requests: int
+    example_invoice: str = ""
     corrections: list[Correction] = []
 
 
@@ -109,7 +110,8 @@ class _Show:
             with contextlib.suppress(asyncio.CancelledError):
                 await approver
         self._tell("counting in the systems themselves", 1.0)
-        verdict, cases = await self._judge(sales)
+        systems = await read_systems(self._boxes)
+        verdict, cases = await self._judge(sales, systems)
         return Outcome(
             verdict=verdict,
             cases=cases,
@@ -120,6 +122,7 @@ class _Show:
             folder=self._stage.folder,
             approved=self._approved,
             requests=await self._stage.requests(),
+            example_invoice=_example(systems),
         )
 
     # --- selling ------------------------------------------------------------------------------------------------------
@@ -227,7 +230,7 @@ class _Show:
 
     # --- judging ------------------------------------------------------------------------------------------------------
 
-    async def _judge(self, sales: Sales) -> tuple[Verdict, list[CaseRow]]:
+    async def _judge(self, sales: Sales, systems: Systems) -> tuple[Verdict, list[CaseRow]]:
         cases = await self._stage.store.cases(states=[CaseState.OPEN])
         waiting = {case.correlation_id.rpartition("-")[2] for case in cases}
         sold = [
@@ -241,7 +244,7 @@ class _Show:
             )
             for d in sales.deals
         ]
-        return judge(sold, await read_systems(self._boxes), waiting), cases
+        return judge(sold, systems, waiting), cases
 
 
 class _ExportShow:
@@ -269,8 +272,9 @@ class _ExportShow:
         self._tell("counting in the systems themselves", 1.0)
         cases = await self._stage.store.cases(states=[CaseState.OPEN])
         waiting = {case.correlation_id.rpartition("-")[2] for case in cases}
+        systems = await read_systems(self._boxes)
         return Outcome(
-            verdict=judge(sold, await read_systems(self._boxes), waiting),
+            verdict=judge(sold, systems, waiting),
             cases=cases,
             kills=self._stage.kills,
             faults=0,
@@ -279,6 +283,7 @@ class _ExportShow:
             folder=self._stage.folder,
             approved=0,
             requests=await self._stage.requests(),
+            example_invoice=_example(systems),
             corrections=corrections,
         )
 
@@ -297,6 +302,8 @@ class _ExportShow:
         for group in await people.groups(self._stage.store, case_class="unknown-product"):
             key = group.cause.partition(":")[2]
             known = _meant(group.example.message)
+            if known == "none":
+                continue  # like nothing we sell: a person must say what it is
             project = load_project(load_settings(self._stage.project, secrets=False))
             products = project.mappings.value_map("products")
             released = await people.correct_value_map(
@@ -324,6 +331,12 @@ class _ExportShow:
             words = f"{done} of {number} deals ordered, {posted} documents posted, {waiting} in cases"
             self._tell(words, (done + posted) / (3 * number))
             await asyncio.sleep(1.0)
+
+
+def _example(systems: Systems) -> str:
+    """An invoice worth looking at: the one with the most lines."""
+    longest = max(systems.ns_invoices, key=lambda i: len(i["item"]["items"]), default=None)
+    return str(longest["otherRefNum"]) if longest else ""
 
 
 def _meant(message: str) -> str:
