@@ -129,7 +129,7 @@ def _print(outcome: Outcome, plan: Plan) -> None:
 
 def _own_name() -> str:
     """How this command was called, so that what is printed can be copied."""
-    path = Path(sys.argv[0])
+    path = Path(sys.argv[0]).absolute()
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else path.name
 
 
