@@ -177,10 +177,12 @@ class Lane:
         finally:
             work.in_flight -= 1
             self._in_flight -= 1
-        self._judge(results)
-        for item, result in zip(batch, results, strict=True):
-            self._give_back(work, item, result)
-        self._pump_soon()
+        try:
+            self._judge(results)
+        finally:  # whatever goes wrong with the book-keeping (a log that cannot be written), nobody waits for ever
+            for item, result in zip(batch, results, strict=True):
+                self._give_back(work, item, result)
+            self._pump_soon()
 
     def _give_back(self, work: Work, item: _Item, result: Any) -> None:
         if item.future.done():

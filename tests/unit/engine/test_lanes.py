@@ -220,3 +220,21 @@ async def test_a_closed_lane_does_not_come_back_to_life(monkeypatch: pytest.Monk
     assert call.cancelled()
     await asyncio.sleep(0.01)
     assert (way.status().state, len(desk.calls)) == ("closed", 1)
+
+
+async def test_a_log_that_cannot_be_written_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lane parks, saying so fails, and the item is still carried out when the system is back."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError("I/O operation on closed file")
+
+    monkeypatch.setattr(lanes._log, "info", broken, raising=False)
+    monkeypatch.setattr(lanes, "FIRST_PAUSE_S", 0.001)
+    answers: list[object] = [VendorUnavailable("closed"), "done"]
+
+    async def perform(items: Sequence[object]) -> Sequence[object]:
+        return [answers.pop(0) for _ in items]
+
+    lane = Lane("erp", Limits(slots=1))
+    assert await asyncio.wait_for(lane.call(Work("w", perform), "item"), 5) == "done"
+    await lane.close()
