@@ -55,6 +55,8 @@ async def running(project: Project, port: int | None = None) -> AsyncIterator[tu
                     for stream in worker.connection(connection.name).connector.manifest.streams
                     if connection.poll_s > 0
                 ]
+                while not server.started and not tasks[0].done():  # noqa: ASYNC110 - uvicorn offers no event
+                    await asyncio.sleep(0.01)  # whoever is told the address may use it
                 try:
                     yield worker, f"http://{hub.host}:{listening.getsockname()[1]}"
                 finally:
