@@ -226,8 +226,3 @@ def netsuite_settings(url: str) -> NetSuiteSettings:
         subsidiary="Northwind GmbH",
         timeout_s=5.0,
     )
-
-
-@pytest.mark.skip(reason="we have no contract of Kantata OX; its sandbox is judged by its own tests alone")
-def test_kantata_is_asked_and_told_what_the_contract_knows() -> None:
-    """Kept so that the gap shows in every run."""

@@ -10,7 +10,7 @@ import structlog
 
 from tieline.engine.cases import nobody_reads
 from tieline.engine.lanes import Priority
-from tieline.engine.ports import Appended, Changes, Notice
+from tieline.engine.ports import Changes, Notice
 from tieline.engine.records import Cursor
 from tieline.engine.worker import Worker
 from tieline.errors import ConfigurationError, InvalidMessage, PermanentError, TielineError
@@ -28,7 +28,6 @@ class Intake:
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
-        self.accepted = self.duplicates = self.refused = 0
 
     async def receive(
         self, connection: str, headers: Mapping[str, str], body: bytes, query: Mapping[str, str]
@@ -45,19 +44,16 @@ class Intake:
         try:
             notices = await connector.notices(headers, body, query)
         except InvalidMessage as error:
-            self.refused += 1
             _log.warning("message refused", connection=connection, reason=str(error))
             raise
         events = [self._event(connection, notice) for notice in notices]
-        results = await self._worker.append(events)
+        await self._worker.append(events)
         known = connector.manifest.notices
         await self._worker.report(
             (f"{connection} tells about {notice.kind}", nobody_reads(connection, notice.kind, known), event)
             for notice, event in zip(notices, events, strict=True)
             if notice.kind not in known
         )
-        self.accepted += sum(r.outcome is Appended.NEW for r in results)
-        self.duplicates += sum(r.outcome is not Appended.NEW for r in results)
         return connector.acknowledgement()
 
     def _event(self, connection: str, notice: Notice) -> Event:

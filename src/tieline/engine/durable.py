@@ -100,10 +100,15 @@ class DurableRun:
             self._branches.clear()
 
     async def retrace(self, work: Awaitable[Any]) -> None:
-        """Go through the journal without doing anything, so that what was registered for undoing is known."""
+        """Go through the journal without doing anything, so that what was registered for undoing is known.
+
+        Raises JournalMismatch when the process has changed: half of what is to be undone must not pass for all of it.
+        """
         self._retracing = True
         try:
             await self.alone(work)
+        except JournalMismatch:
+            raise
         except Exception:  # noqa: BLE001, S110 - where the journal ends, or where the process failed in its first life
             pass
         finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from tieline.mapping.codegen import ITEM_NAMES
 from tieline.mapping.compiler import ValueMaps, column_problem
@@ -244,8 +244,3 @@ def _constant(value: object) -> Shape:
     if isinstance(value, str):
         return TEXT
     return Shape({"list"}) if isinstance(value, list) else ANYTHING if isinstance(value, dict) else NUMBER
-
-
-def all_problems(groups: Iterable[Iterable[Problem]]) -> list[Problem]:
-    """Several lists of problems as one, in order of place."""
-    return sorted({problem for group in groups for problem in group})

@@ -122,7 +122,7 @@ async def open_period(run: Run, erp: str, day: date) -> str:
 
 async def find_open_period(run: Run, erp: str, day: date) -> str | None:
     """As open_period; None when no period is open."""
-    periods = await run.resources.list_of(erp, "accountingperiod")
+    periods = await run.resources.list_of(erp, "accountingperiod", fresh=True)
     months = sorted((p for p in periods if _is_month(p)), key=lambda p: _day(p["startdate"]))
     mine = [p for p in months if _day(p["startdate"]) <= day <= _day(p["enddate"])]
     if mine and not _closed(mine[0]):

@@ -131,10 +131,6 @@ class Resources:
                 self._lists[key] = (time.monotonic(), known)
         return known
 
-    def forget_lists(self) -> None:
-        """Read every reference list anew when it is next wanted: somebody changed one just now."""
-        self._lists.clear()
-
     async def shared(self, key: tuple[str, ...], ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """What `ask()` answers; whoever wants the same at the same time shares one answer."""
         task = self._asked.get(key)

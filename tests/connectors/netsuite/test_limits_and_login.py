@@ -119,7 +119,11 @@ async def test_a_wrong_login_that_never_worked_is_no_throttle(
 
 
 async def test_calls_that_run_together_are_each_signed_with_their_own_nonce(books: Books) -> None:
-    await asyncio.gather(*(books.connector.client.query("SELECT id FROM currency") for _ in range(10)))
+    """The account refuses a nonce that was used before."""
+    asked = [books.connector.client.query("SELECT id FROM currency") for _ in range(10)]
+    answers = await asyncio.gather(*asked)
+    assert len(answers) == 10
+    assert all(rows == answers[0] and rows for rows in answers)
 
 
 def test_credentials_that_went_bad_are_told_after_a_while() -> None:

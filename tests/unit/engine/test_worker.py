@@ -408,3 +408,32 @@ async def test_what_waits_long_is_put_out_of_memory_and_comes_back(monkeypatch: 
         await asyncio.sleep(0.2)
         await until_idle(worker)
     assert sorted(ended, key=int) == [str(n) for n in range(100)]
+
+
+async def test_a_changed_process_undoes_nothing_by_halves() -> None:
+    """Cancelled after a release that no longer fits the journal: a person is told, nothing is undone in silence."""
+    erp, store = FakeSystem(), MemoryStore()
+
+    @process("sold", on=VendorNotified, key=deal)
+    async def old(run: Run, data: VendorNotified) -> None:
+        await run.ensure("erp", project("1"))
+        run.compensate_with(lambda: run.perform("erp", "withdraw", project("1")))
+        await run.case(Problem(case_class="ask", cause="ask", message="?", actions=["approve", "cancel"]))
+
+    @process("sold", on=VendorNotified, key=deal)
+    async def new(run: Run, data: VendorNotified) -> None:
+        await run.ensure("erp", project("2"))
+
+    async with working(store, [old], erp) as worker:
+        await worker.append([notified("1")])
+        await until_idle(worker)
+        (question,) = await store.cases(states=[CaseState.OPEN])
+    async with working(store, [new], erp) as worker:
+        await decide(worker, "cancel", case_id=question.id)
+        await until_idle(worker)
+        stopped = [c for c in await store.cases(states=[CaseState.OPEN]) if c.case_class == "process-stopped"]
+        assert stopped
+        assert "wants effect" in stopped[0].message
+        assert not any(run.state is RunState.CANCELLED for run in await store.runs())
+    assert erp.count("project") == {"p-1": 1}
+    assert erp.deeds == []

@@ -61,7 +61,6 @@ class Outcome(msgspec.Struct, kw_only=True):
     cases: list[CaseRow]
     kills: int
     faults: int
-    duplicates_sent: int
     seconds: float
     folder: Path
     approved: int
@@ -88,7 +87,6 @@ class _Show:
         self._plan, self._stage, self._tell = plan, stage, tell
         self._boxes = stage.sandboxes
         self._faults = 0
-        self._duplicates = 0
         self._approved = 0
         self._token = ""
 
@@ -117,7 +115,6 @@ class _Show:
             cases=cases,
             kills=self._stage.kills,
             faults=self._faults,
-            duplicates_sent=self._duplicates,
             seconds=round(time.monotonic() - started, 1),
             folder=self._stage.folder,
             approved=self._approved,
@@ -144,7 +141,6 @@ class _Show:
     async def _order_faults(self) -> None:
         """Lies of a network and limits of the vendors, spread over the first minutes."""
         many = max(2, self._plan.deals // 20)
-        self._duplicates = many
         await self._fault("salesforce", kind="webhook_duplicate", times=many, skip=2)
         await self._fault("salesforce", kind="webhook_reorder", times=2, skip=5)
         await self._fault("salesforce", kind="webhook_drop", times=1, skip=9)
@@ -278,7 +274,6 @@ class _ExportShow:
             cases=cases,
             kills=self._stage.kills,
             faults=0,
-            duplicates_sent=0,
             seconds=round(time.monotonic() - started, 1),
             folder=self._stage.folder,
             approved=0,
