@@ -431,9 +431,12 @@ async def test_a_changed_process_undoes_nothing_by_halves() -> None:
     async with working(store, [new], erp) as worker:
         await decide(worker, "cancel", case_id=question.id)
         await until_idle(worker)
-        stopped = [c for c in await store.cases(states=[CaseState.OPEN]) if c.case_class == "process-stopped"]
-        assert stopped
-        assert "wants effect" in stopped[0].message
-        assert not any(run.state is RunState.CANCELLED for run in await store.runs())
+        for _ in range(2):  # the process does not fit its journal; nor does what a cancellation would have to undo
+            (stopped,) = [c for c in await store.cases(states=[CaseState.OPEN]) if c.case_class == "process-stopped"]
+            assert "wants effect" in stopped.message
+            assert not any(run.state is RunState.CANCELLED for run in await store.runs())
+            await decide(worker, "cancel", case_id=stopped.id)
+            await until_idle(worker)
+        assert [run.state for run in await store.runs()] == [RunState.CANCELLED], "a person said twice to leave it"
     assert erp.count("project") == {"p-1": 1}
     assert erp.deeds == []
