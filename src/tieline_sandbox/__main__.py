@@ -11,12 +11,13 @@ import asyncio
 import errno
 import importlib
 import json
-import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
-from tieline_sandbox.kernel.server import serving
+from tieline_sandbox.kernel.branches import serve_branches
+from tieline_sandbox.kernel.server import listening
 from tieline_sandbox.kernel.vendor import Vendor
 from tieline_sandbox.kernel.world import World
 
@@ -36,12 +37,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     world = World(options.start_date, options.seed)
     vendors = [vendor_of(name, world) for name in names]
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_serve(vendors, ports))
+        certificate = _certificate(options.tls) if options.tls else None
+        sockets = listening(vendors, ports)
     except OSError as error:
-        print(_explained(error, ports), file=sys.stderr)  # noqa: T201 - a command speaks on its terminal
+        _say(_explained(error, ports))
         return 2
-    return 0
+    return serve_branches(world, vendors, sockets, _ready, _loop_factory(), certificate)
+
+
+def _certificate(folder: Path) -> Path:
+    """A new certificate in the folder. Raises OSError with the path."""
+    from tieline_sandbox.kernel import tls  # loads a cryptographic library, which takes its time
+
+    certificate = tls.issue(folder)
+    authority = (folder / tls.CA).resolve()
+    _say(f"tieline_sandbox: clients trust {authority} (SSL_CERT_FILE, REQUESTS_CA_BUNDLE or NODE_EXTRA_CA_CERTS)")
+    return certificate
 
 
 def vendor_of(name: str, world: World) -> Vendor:
@@ -72,13 +83,15 @@ def ports_of(given: Iterable[str], names: Sequence[str]) -> dict[str, int]:
     return ports
 
 
-async def _serve(vendors: Sequence[Vendor], ports: Mapping[str, int]) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with serving(vendors, ports) as urls:
-        print(json.dumps(urls), flush=True)  # noqa: T201 - the line that whoever started us waits for
-        await stop.wait()
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - a command speaks on its terminal
+
+
+def _ready(urls: Mapping[str, str]) -> None:
+    print(json.dumps(urls), flush=True)  # noqa: T201 - the line that whoever started us waits for
+    if sys.stderr.isatty():
+        for url in urls.values():
+            _say(f"a page to look at: {url}/_sandbox/")
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -90,6 +103,8 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 def _explained(error: OSError, ports: Mapping[str, int]) -> str:
+    if error.filename is not None:
+        return f"tieline_sandbox: --tls: cannot write {error.filename}: {error.strerror}"
     asked = ", ".join(f"{name}={port}" for name, port in ports.items() if port)
     if error.errno == errno.EADDRINUSE:
         return (
@@ -111,6 +126,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="for ids and chance (0)")
     parser.add_argument(
         "--start-date", type=_moment, metavar="DATE", help="the day, or moment in UTC, the clock starts at (now)"
+    )
+    parser.add_argument(
+        "--tls",
+        type=Path,
+        metavar="FOLDER",
+        help="serve https with a new certificate; clients trust the ca.pem that is written there",
     )
     return parser
 

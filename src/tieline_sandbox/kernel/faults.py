@@ -11,7 +11,8 @@ A fault strikes requests that match it, `times` times, after letting `skip` matc
 | cut_response | half of the body is sent, then the connection is reset |
 | status | the vendor refuses with `status` (and `code`), in its own words, doing nothing |
 | outage | every connection is reset until the fault is deleted or `seconds` have passed |
-| webhook_drop, webhook_duplicate, webhook_delay, webhook_reorder | the same, for what the vendor sends |
+| webhook_drop, webhook_duplicate, webhook_delay, webhook_reorder | the same, for what the vendor sends; a delay may \
+be so many `days` of the sandbox clock |
 | vendor-specific | any other kind is offered to the vendor, which looks it up with `strike(kind)` |
 """
 
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -38,6 +40,7 @@ class Fault(msgspec.Struct, kw_only=True):
     status: int = 503
     code: str | None = None
     seconds: float = 0.0
+    days: float = 0.0
     id: int = 0
     struck: int = 0
     until: float | None = None
@@ -51,10 +54,11 @@ class Fault(msgspec.Struct, kw_only=True):
 
 
 class Faults:
-    """The faults in force, oldest first."""
+    """The faults in force, oldest first; `struck` counts by kind what has struck since the last reset."""
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
+        self.struck: Counter[str] = Counter()
         self._next_id = 1
 
     def add(self, fault: Fault) -> Fault:
@@ -88,6 +92,7 @@ class Faults:
                     fault.skip -= 1
                     continue
                 fault.struck += 1
+                self.struck[fault.kind] += 1
                 if fault.times is not None:
                     fault.times -= 1
                     if fault.times <= 0:

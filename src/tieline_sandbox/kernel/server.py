@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 
 import uvicorn
 
@@ -19,8 +20,21 @@ async def serving(vendors: Sequence[Vendor], ports: Mapping[str, int] | None = N
 
     Raises OSError when a port is taken, before anything is served.
     """
-    sockets = {v.name: _listen((ports or {}).get(v.name, 0)) for v in vendors}
-    servers = [_Server(_config(v)) for v in vendors]
+    async with serving_on(vendors, listening(vendors, ports or {})) as urls:
+        yield urls
+
+
+def listening(vendors: Sequence[Vendor], ports: Mapping[str, int]) -> dict[str, socket.socket]:
+    """A socket for each vendor. Raises OSError when a port is taken."""
+    return {v.name: _listen(ports.get(v.name, 0)) for v in vendors}
+
+
+@asynccontextmanager
+async def serving_on(
+    vendors: Sequence[Vendor], sockets: Mapping[str, socket.socket], certificate: Path | None = None
+) -> AsyncIterator[dict[str, str]]:
+    """Serve on sockets that are bound already, and close them when the block ends; over TLS with a certificate."""
+    servers = [_Server(_config(v, certificate)) for v in vendors]
     tasks = [
         asyncio.create_task(server.serve([sockets[vendor.name]]))
         for server, vendor in zip(servers, vendors, strict=True)
@@ -28,10 +42,12 @@ async def serving(vendors: Sequence[Vendor], ports: Mapping[str, int] | None = N
     try:
         while not all(server.started for server in servers):  # noqa: ASYNC110 - uvicorn offers no event to wait for
             await asyncio.sleep(0.01)
-        yield {name: f"http://127.0.0.1:{sock.getsockname()[1]}" for name, sock in sockets.items()}
+        scheme = "https" if certificate else "http"
+        yield {name: f"{scheme}://127.0.0.1:{sock.getsockname()[1]}" for name, sock in sockets.items()}
     finally:
         for vendor in vendors:
             await vendor.webhooks.close()
+            vendor.close()
         for server in servers:
             server.should_exit = True
         await asyncio.gather(*tasks)
@@ -53,7 +69,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _config(vendor: Vendor) -> uvicorn.Config:
+def _config(vendor: Vendor, certificate: Path | None) -> uvicorn.Config:
     return uvicorn.Config(
         build_app(vendor),
         log_level="critical",
@@ -62,4 +78,5 @@ def _config(vendor: Vendor) -> uvicorn.Config:
         lifespan="off",
         timeout_graceful_shutdown=1,
         server_header=False,
+        ssl_certfile=certificate,
     )

@@ -13,17 +13,20 @@ from tieline_sandbox.kernel.webhooks import WebhookSender
 from tieline_sandbox.kernel.world import World
 
 Record = dict[str, Any]
+LONGEST_REFUSAL = 2_000
 
 
 class Vendor(ABC):
     """One vendor: its state, its paths, its refusals. The kernel adds faults, the request log and the control API."""
 
     name: ClassVar[str]
+    refusal_marks: ClassVar[tuple[bytes, ...]] = ()
+    """What in the body of a 200 says that the vendor refused; for the request log."""
 
     def __init__(self, world: World) -> None:
         self.world = world
         self.faults = Faults()
-        self.webhooks = WebhookSender(self.faults)
+        self.webhooks = WebhookSender(self.faults, world)
 
     @abstractmethod
     def routes(self) -> list[BaseRoute]:
@@ -51,6 +54,15 @@ class Vendor(ABC):
             raise KeyError(", ".join(settings))
         return {}
 
+    def refusal(self, status: int, body: bytes) -> str | None:
+        """What this answer says of the rule that refused the request; None when it was not refused."""
+        if status < 400 and not any(mark in body for mark in self.refusal_marks):
+            return None
+        return body[:LONGEST_REFUSAL].decode("utf-8", "replace")
+
     def act(self, action: str, arguments: dict[str, Any]) -> Any:
         """A deed of a person at this vendor that has no public API (close a period, pay by bank…)."""
         raise KeyError(action)
+
+    def close(self) -> None:  # noqa: B027 - most vendors hold nothing but memory
+        """Let go of what the vendor serves beside HTTP; called when serving ends."""

@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 import aiohttp
 
 from tieline_sandbox.kernel.faults import Faults
+from tieline_sandbox.kernel.world import World
 
 LOG_SIZE = 2_000
 LONGEST_HELD_S = 1.0
@@ -37,19 +39,21 @@ class Webhook:
 class WebhookSender:
     """Sends webhooks concurrently (so that they may arrive out of order, as they do) and keeps a log."""
 
-    def __init__(self, faults: Faults, concurrency: int = 16) -> None:
-        self._faults = faults
+    def __init__(self, faults: Faults, world: World, concurrency: int = 16) -> None:
+        self._faults, self._world, self._concurrency = faults, world, concurrency
         self._slots = asyncio.Semaphore(concurrency)
         self._tasks: set[asyncio.Task[None]] = set()
         self._held: list[Webhook] = []
+        self._postponed: list[tuple[datetime, Webhook]] = []
         self._session: aiohttp.ClientSession | None = None
         self.log: deque[dict[str, Any]] = deque(maxlen=LOG_SIZE)
         self.failed: list[Webhook] = []
+        world.every_day(self._midnight)
 
     def send(self, webhook: Webhook) -> None:
         """Queue a webhook. A `webhook_reorder` fault holds it back until the next one has gone."""
         if self._faults.strike("webhook_drop", path=webhook.about):
-            self.log.append({"url": webhook.url, "about": webhook.about, "attempt": 0, "outcome": "dropped (fault)"})
+            self._note(webhook, 0, "dropped (fault)")
             return
         if self._faults.strike("webhook_reorder", path=webhook.about):
             self._held.append(webhook)
@@ -57,15 +61,29 @@ class WebhookSender:
             return
         copies = 2 if self._faults.strike("webhook_duplicate", path=webhook.about) else 1
         late = self._faults.strike("webhook_delay", path=webhook.about)
+        if late is not None and late.days:
+            self._postponed.append((self._world.now() + timedelta(days=late.days), webhook))
+            return
         for _ in range(copies):
             self._start(webhook, late.seconds if late else 0.0)
         self._release(0.05)
+
+    def _note(self, webhook: Webhook, attempt: int, outcome: str) -> None:
+        about = {"url": webhook.url, "about": webhook.about, "attempt": attempt, "outcome": outcome}
+        self.log.append({"at": self._world.now().isoformat(), **about})
 
     def _release(self, delay_s: float = 0.0) -> None:
         """What was held back goes out now: behind a later one, or because no later one came."""
         held, self._held = self._held, []
         for earlier in held:
             self._start(earlier, delay_s)
+
+    async def _midnight(self, midnight: datetime) -> None:
+        """What was held back for days of the sandbox clock, and is due, goes out."""
+        due = [webhook for at, webhook in self._postponed if at <= midnight]
+        self._postponed = [(at, webhook) for at, webhook in self._postponed if at > midnight]
+        for webhook in due:
+            self._start(webhook, 0.0)
 
     async def idle(self) -> None:
         """Wait until everything queued has been accepted or given up."""
@@ -90,11 +108,14 @@ class WebhookSender:
             await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._session is not None:
             await self._session.close()
+        # what belongs to this event loop is not carried into the next one
+        self._session, self._slots, self._tasks = None, asyncio.Semaphore(self._concurrency), set()
 
     def reset(self) -> None:
         for task in set(self._tasks):
             task.cancel()
         self._held.clear()
+        self._postponed.clear()
         self.failed.clear()
         self.log.clear()
 
@@ -108,7 +129,7 @@ class WebhookSender:
             await asyncio.sleep(delay_s)
         for attempt, pause in enumerate((*webhook.retry_after_s, None), start=1):
             outcome, good = await self._attempt(webhook, attempt)
-            self.log.append({"url": webhook.url, "about": webhook.about, "attempt": attempt, "outcome": outcome})
+            self._note(webhook, attempt, outcome)
             if good:
                 return
             if pause is not None:

@@ -1,7 +1,8 @@
 """The world the sandboxes live in: one clock, one source of chance, for all vendors of a process.
 
 The clock runs with real time and can be moved forward; moving it plays every midnight on the way, in order,
-so that a year of bill runs happens as it would have, only sooner.
+so that a year of bill runs happens as it would have, only sooner. A world that is served by a process of its own can
+also be remembered as it is now, and brought back (`branches.py`).
 """
 
 from __future__ import annotations
@@ -11,8 +12,17 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 
 Daily = Callable[[datetime], Awaitable[None]]
+
+
+class Turn(StrEnum):
+    """What ends one serving of a world: its end, or that it is to be remembered, or brought back."""
+
+    STOP = "stop"
+    SNAPSHOT = "snapshot"
+    RESTORE = "restore"
 
 
 class World:
@@ -20,6 +30,9 @@ class World:
 
     def __init__(self, start: datetime | None = None, seed: int = 0) -> None:
         self.random = random.Random(seed)
+        self.turn: Callable[[Turn, str], None] | None = None
+        self.snapshots: list[str] = []
+        self.branch = 0
         self._daily: list[Daily] = []
         self._moving = asyncio.Lock()
         self.set(start or datetime.now(UTC))
