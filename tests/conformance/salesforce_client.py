@@ -1,4 +1,4 @@
-"""simple-salesforce against the Salesforce sandbox: logins, records, SOQL, collections, composite and refusals."""
+"""simple-salesforce against the Salesforce sandbox: logins, records, SOQL, collections, composite, bulk, refusals."""
 
 from __future__ import annotations
 
@@ -225,6 +225,77 @@ def runs_a_composite_request(org: Org) -> None:
     assert [part["httpStatusCode"] for part in answer] == [201, 201], answer
     made = org.client.Opportunity.get(answer[1]["body"]["id"])
     assert made["AccountId"] == answer[0]["body"]["id"]
+
+
+@suite.check
+def loads_and_changes_accounts_in_bulk(org: Org) -> None:
+    """Bulk API 2.0 by the client's own states and waits: insert, update, upsert and delete."""
+    bulk = org.client.bulk2.Account
+    (made,) = bulk.insert(records=[{"Name": f"Load {n}", EXTERNAL_ID: f"load-{n}"} for n in range(300)])
+    assert (made["numberRecordsProcessed"], made["numberRecordsFailed"]) == (300, 0), made
+    found = org.client.query_all(f"SELECT Id FROM Account WHERE {EXTERNAL_ID} LIKE 'load-%'")["records"]
+    (changed,) = bulk.update(records=[{"Id": record["Id"], "Phone": "030"} for record in found])
+    assert (changed["numberRecordsProcessed"], changed["numberRecordsFailed"]) == (300, 0), changed
+    rows = [{EXTERNAL_ID: "load-0", "Name": "Zero"}, {EXTERNAL_ID: "load-new", "Name": "New"}]
+    (upserted,) = bulk.upsert(records=rows, external_id_field=EXTERNAL_ID)
+    assert upserted["numberRecordsFailed"] == 0, upserted
+    (gone,) = bulk.delete(records=[{"Id": record["Id"]} for record in found])
+    assert gone["numberRecordsFailed"] == 0, gone
+    assert org.client.query(f"SELECT Id FROM Account WHERE {EXTERNAL_ID} LIKE 'load-%'")["totalSize"] == 1
+
+
+@suite.check
+def reads_the_results_of_each_bulk_row(org: Org) -> None:
+    """A row that is refused stands among the failed ones, with its error."""
+    bulk = org.client.bulk2.Account
+    (job,) = bulk.insert(records=[{"Name": "Good", "Phone": "1"}, {"Name": "", "Phone": "2"}])
+    results = bulk.get_all_ingest_records(job["job_id"])
+    assert [row["Name"] for row in results["successfulRecords"]] == ["Good"], results
+    (failed,) = results["failedRecords"]
+    assert failed["sf__Error"].startswith("REQUIRED_FIELD_MISSING"), failed
+    assert results["unprocessedRecords"] == [], results
+
+
+@suite.check
+def queries_in_bulk_page_by_page(org: Org) -> None:
+    """The client follows the locators until they say null."""
+    text = f"SELECT Id, Name FROM Account WHERE {EXTERNAL_ID} LIKE 'bulk-%'"
+    pages = list(org.client.bulk2.Account.query(text, max_records=200))
+    assert [page.count("\n") for page in pages] == [201, 201, 51], [len(page) for page in pages]
+
+
+@suite.check
+def reads_quotes_contracts_and_orders(org: Org) -> None:
+    account = org.account()
+    given = {"AccountId": account, "StartDate": "2026-01-01", "ContractTerm": 12}
+    contract = org.client.Contract.create(given)["id"]
+    assert org.client.Contract.get(contract)["EndDate"] == "2026-12-31"
+    order = org.client.Order.create({"AccountId": account, "EffectiveDate": "2026-02-01", "Status": "Draft"})["id"]
+    assert org.client.Order.get(order)["OrderNumber"]
+    deal = {"Name": "Deal", "StageName": "Proposal", "CloseDate": "2026-01-15", "AccountId": account}
+    quote = org.client.Quote.create({"Name": "Q", "OpportunityId": org.client.Opportunity.create(deal)["id"]})["id"]
+    assert org.client.Quote.get(quote)["AccountId"] == account
+
+
+@suite.check
+def raises_on_a_duplicate_and_insists(org: Org) -> None:
+    rule = {"object": "Contact", "fields": ["Email"], "action": "alert"}
+    org.sandbox.order("configure", {"duplicate_rules": [rule]})
+    contact = {"LastName": "Twin", "Email": "twin@example.com"}
+    org.client.Contact.create(contact)
+    error = raised(exceptions.SalesforceMalformedRequest, lambda: org.client.Contact.create(contact))
+    assert error.content[0]["errorCode"] == "DUPLICATES_DETECTED", error
+    insisted = org.client.Contact.create(contact, headers={"Sforce-Duplicate-Rule-Header": "allowSave=true"})
+    assert insisted["success"], insisted
+
+
+@suite.check
+def uses_a_custom_object_like_any_other(org: Org) -> None:
+    usage = {"name": "Usage__c", "fields": [{"name": "Units__c", "type": "double", "scale": 3}]}
+    org.sandbox.order("configure", {"custom_objects": [usage]})
+    made = org.client.Usage__c.create({"Units__c": 1.5})
+    assert org.client.Usage__c.get(made["id"])["Units__c"] == 1.5
+    assert org.client.Usage__c.describe()["custom"] is True
 
 
 @suite.check

@@ -12,8 +12,8 @@ from tieline_sandbox.salesforce import errors
 from tieline_sandbox.salesforce.calls import Answer, Call
 from tieline_sandbox.salesforce.ids import normalized
 from tieline_sandbox.salesforce.model import Org
-from tieline_sandbox.salesforce.query import whole
-from tieline_sandbox.salesforce.schema import BY_PREFIX, SObject
+from tieline_sandbox.salesforce.schema import SObject
+from tieline_sandbox.salesforce.showing import whole
 from tieline_sandbox.salesforce.store import Record
 
 MAX_RECORDS = 200
@@ -87,8 +87,8 @@ class Collections:
         return Answer(200, [r and {k: r[k] for k in ("attributes", *(f.name for f in fields))} for r in shown])
 
     def _create(self, data: Record) -> Json:
-        record = self._org.create(self._type_of(data), data)
-        return {"id": record["Id"], "success": True, "errors": []}
+        sobject = self._type_of(data)
+        return saved(sobject, self._org.create(sobject, data))
 
     def _update(self, record: Record) -> Json:
         data = dict(record)
@@ -112,7 +112,7 @@ class Collections:
 
     def _by_id(self, text: str) -> tuple[SObject, Record]:
         record_id = normalized(text)
-        sobject = BY_PREFIX.get((record_id or "")[:3])
+        sobject = self._org.schema.of_id(record_id or "")
         if record_id is None or sobject is None:
             raise errors.ApiError(400, "MALFORMED_ID", f"malformed id {text}", ["Id"])
         record = self._org.store.get(sobject.name, record_id)
@@ -148,6 +148,14 @@ class Collections:
 def _check_all(results: list[Json], *, all_or_none: bool) -> None:
     if all_or_none and not all(result["success"] for result in results):
         raise _SomeFailed
+
+
+def saved(sobject: SObject, record: Record) -> Json:
+    """The save result of a new record; a platform event is only queued, and its UUID stands in the message."""
+    notes = (
+        [{"statusCode": "OPERATION_ENQUEUED", "message": record["EventUuid"], "fields": []}] if sobject.event else []
+    )
+    return {"id": record["Id"], "success": True, "errors": notes}
 
 
 def upsert(org: Org, sobject: SObject, field_name: str, value: str, data: Record) -> Json:

@@ -9,15 +9,16 @@ from __future__ import annotations
 import operator as op
 import re
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from tieline_sandbox.salesforce import errors
 from tieline_sandbox.salesforce.ids import normalized
-from tieline_sandbox.salesforce.schema import NUMBER, SOBJECTS, TEXT, Field, SObject
-from tieline_sandbox.salesforce.soql import Both, Compare, Condition, Literal_, Name, Not, Query
+from tieline_sandbox.salesforce.schema import NUMBER, TEXT, Field, SObject
+from tieline_sandbox.salesforce.soqltree import Both, Compare, Condition, Literal_, Name, Not, Query
 from tieline_sandbox.salesforce.store import Record, Store, Table
-from tieline_sandbox.salesforce.values import parsed_time, stamp
+from tieline_sandbox.salesforce.values import instant, parsed_time, stamp
 
 Predicate = Callable[[Record], bool]
 Getter = Callable[[Record], Any]
@@ -29,8 +30,9 @@ _EVERYTHING: Bounds = ("", None)
 class Criteria:
     """The conditions of one query on one object."""
 
-    def __init__(self, store: Store, now: datetime, subselect: Callable[[Query], set[Any]]) -> None:
-        self._store, self._now, self._subselect = store, now, subselect
+    def __init__(self, store: Store, now: datetime, zone: str, subselect: Callable[[Query], set[Any]]) -> None:
+        # days begin at midnight of the user who asks, not of UTC
+        self._store, self._today, self._subselect = store, now.astimezone(ZoneInfo(zone)), subselect
 
     # fields
 
@@ -46,7 +48,7 @@ class Criteria:
                 problem = f"Didn't understand relationship '{step}' in field path."
                 raise errors.in_query("INVALID_FIELD", text, name.at, problem)
             way.append(parent)
-            sobject = SOBJECTS[parent.refers_to.lower()]
+            sobject = self._store.schema[parent.refers_to]
         field = sobject.fields.get(path[-1].lower())
         if field is None:
             raise errors.no_query_column(text, name.at, path[-1], sobject.name)
@@ -126,7 +128,7 @@ class Criteria:
             return value
         if field.type == literal.kind:
             moment = parsed_time(str(value)) if field.type == "datetime" else None
-            return stamp(moment) if moment else value
+            return instant(moment) if moment else value
         quotes = "should be" if field.type in TEXT or field.type in ("id", "reference") else "should not be"
         kind = "string" if field.type in TEXT else "dateTime" if field.type == "datetime" else field.type
         problem = (
@@ -135,9 +137,12 @@ class Criteria:
         raise errors.in_query("INVALID_FIELD", text, literal.at, problem)
 
     def _days(self, get: Getter, field: Field, operator: str, literal: Literal_) -> Predicate:
-        first, last = literal.value if isinstance(literal.value, tuple) else (0, 0)
-        midnight = self._now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        start, after = midnight + timedelta(days=first), midnight + timedelta(days=last + 1)
+        midnight = self._today.replace(hour=0, minute=0, second=0, microsecond=0)
+        if isinstance(literal.value, tuple):
+            first, last = literal.value
+            start, after = midnight + timedelta(days=first), midnight + timedelta(days=last + 1)
+        else:
+            start, after = _span(midnight, str(literal.value))
         write = stamp if field.type == "datetime" else (lambda moment: moment.date().isoformat())
         low, high = write(start), write(after)
         tests: dict[str, Callable[[str], bool]] = {
@@ -185,9 +190,25 @@ class Criteria:
         if literal is None or literal.kind != "datetime" or condition.operator not in ("=", "<", "<=", ">", ">="):
             return _EVERYTHING
         moment = parsed_time(str(literal.value))
-        at = stamp(moment) if moment else ""
+        at = instant(moment) if moment else ""
         low = at if condition.operator in ("=", ">", ">=") else ""
         return low, at if condition.operator in ("=", "<", "<=") else None
+
+
+def _span(midnight: datetime, literal: str) -> tuple[datetime, datetime]:
+    """From when until before when a literal like LAST_MONTH reaches. Weeks begin on Sunday."""
+    which, unit = literal.split("_")
+    place = {"LAST": -1, "THIS": 0, "NEXT": 1}[which]
+    if unit == "WEEK":
+        sunday = midnight - timedelta(days=(midnight.weekday() + 1) % 7)
+        return sunday + timedelta(weeks=place), sunday + timedelta(weeks=place + 1)
+    months = {"MONTH": 1, "QUARTER": 3, "YEAR": 12}[unit]
+    index = (midnight.year * 12 + midnight.month - 1) // months + place
+
+    def month(number: int) -> datetime:
+        return midnight.replace(year=number // 12, month=number % 12 + 1, day=1)
+
+    return month(index * months), month((index + 1) * months)
 
 
 def _member(get: Getter, values: set[Any], *, fold: bool, wanted: bool) -> Predicate:

@@ -48,6 +48,22 @@ class BadJsonValue(ApiError):
         return self
 
 
+class DuplicatesDetected(ApiError):
+    """A duplicate rule refuses. The records it found stand under Salesforce's own misspelling, which is on the wire."""
+
+    def __init__(self, message: str, result: Json) -> None:
+        super().__init__(400, "DUPLICATES_DETECTED", message)
+        self.result = result
+
+    def body(self) -> list[Json]:
+        return [{"duplicateResut": self.result, **super().body()[0]}]
+
+    def save_result(self, record_id: str | None = None) -> Json:
+        shown = super().save_result(record_id)
+        shown["errors"] = [error | {"duplicateResult": self.result} for error in shown["errors"]]
+        return shown
+
+
 def _token(value: Any) -> tuple[str, str]:
     if isinstance(value, bool):
         return f"VALUE_{str(value).upper()}", str(value).lower()
@@ -70,6 +86,11 @@ def bad_auth_header() -> ApiError:
 
 def request_limit() -> ApiError:
     return ApiError(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")
+
+
+def concurrency_limit() -> ApiError:
+    message = "ConcurrentRequests (Concurrent API Requests) Limit exceeded."
+    return ApiError(403, "REQUEST_LIMIT_EXCEEDED", message)
 
 
 def no_resource() -> ApiError:

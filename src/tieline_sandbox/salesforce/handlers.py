@@ -7,11 +7,12 @@ from email.utils import format_datetime, parsedate_to_datetime
 
 from tieline_sandbox.salesforce import errors
 from tieline_sandbox.salesforce.calls import Answer, Call
-from tieline_sandbox.salesforce.collections import upsert
+from tieline_sandbox.salesforce.collections import saved, upsert
 from tieline_sandbox.salesforce.describe import basics, describe, global_describe, limits
 from tieline_sandbox.salesforce.model import Org
-from tieline_sandbox.salesforce.query import Queries, batch_size, changed_between, whole
+from tieline_sandbox.salesforce.query import Queries, batch_size, changed_between
 from tieline_sandbox.salesforce.schema import SObject
+from tieline_sandbox.salesforce.showing import whole
 from tieline_sandbox.salesforce.store import Record
 from tieline_sandbox.salesforce.usage import Usage
 
@@ -27,21 +28,21 @@ class Resources:
     def resources(self, call: Call) -> Answer:
         base = f"/services/data/v{call.version}"
         return Answer(
-            200, {name: f"{base}/{name}" for name in ("sobjects", "query", "queryAll", "composite", "limits")}
+            200, {name: f"{base}/{name}" for name in ("sobjects", "query", "queryAll", "composite", "limits", "jobs")}
         )
 
     def limits(self, _: Call) -> Answer:
-        return Answer(200, limits(self._usage.used, self._usage.allowed))
+        return Answer(200, limits(self._usage))
 
     def sobjects(self, call: Call) -> Answer:
-        return Answer(200, global_describe(call.version))
+        return Answer(200, global_describe(self._org.schema, call.version))
 
     def sobject(self, call: Call) -> Answer:
         return Answer(200, {"objectDescribe": basics(self._sobject(call), call.version), "recentItems": []})
 
     def describe(self, call: Call) -> Answer:
         sobject = self._sobject(call)
-        return Answer(200, describe(sobject, call.version, unique=self._org.unique_external_ids))
+        return Answer(200, describe(sobject, call.version, unique=self._org.guards.unique_external_ids))
 
     # single records
 
@@ -49,7 +50,7 @@ class Resources:
         sobject = self._writable(call)
         with self._org.unit():
             record = self._org.create(sobject, call.data)
-        return Answer(201, {"id": record["Id"], "success": True, "errors": []}, _location(call, sobject, record["Id"]))
+        return Answer(201, saved(sobject, record), _location(call, sobject, record["Id"]))
 
     def retrieve(self, call: Call) -> Answer:
         sobject = self._sobject(call)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
-from tieline_sandbox.kernel.app import encode_json
 from tieline_sandbox.kernel.faults import Faults
 from tieline_sandbox.kernel.world import World
-from tieline_sandbox.salesforce import errors, rules
+from tieline_sandbox.salesforce import errors, pricing, rules
+from tieline_sandbox.salesforce.guards import Guards
 from tieline_sandbox.salesforce.ids import mint, normalized
-from tieline_sandbox.salesforce.schema import BY_PREFIX, SOBJECTS, Field, SObject
+from tieline_sandbox.salesforce.objects import CURRENCIES, standard_objects
+from tieline_sandbox.salesforce.schema import Field, OnDelete, Schema, SObject
+from tieline_sandbox.salesforce.setup import CustomObject
 from tieline_sandbox.salesforce.store import Change, Record, Store
 from tieline_sandbox.salesforce.values import kept, stamp
 
@@ -25,9 +29,11 @@ class Org:
     """One tenant. Writes happen inside `unit()`, which announces what changed when it ends well."""
 
     def __init__(self, world: World, faults: Faults) -> None:
-        self.world, self.faults = world, faults
-        self.store = Store()
-        self.unique_external_ids = False
+        self.world = world
+        self.schema = Schema(standard_objects())
+        self.store = Store(self.schema)
+        self.guards = Guards(self.store, faults)
+        self.time_zone = "UTC"
         self.announce: Callable[[list[Change]], None] = lambda _: None
         self._furnish()
 
@@ -46,11 +52,17 @@ class Org:
         if changes:
             self.announce(changes)
 
+    def define(self, custom: CustomObject) -> None:
+        """Add an object or fields, as an administrator does. Raises ValueError."""
+        sobject = custom.define(self.schema)
+        self.schema.put(sobject)
+        self.store.define(sobject)
+
     # reading
 
     def sobject(self, name: str) -> SObject:
         """The object by name in any case. Raises ApiError NOT_FOUND."""
-        found = SOBJECTS.get(name.lower())
+        found = self.schema.find(name)
         if found is None:
             raise errors.no_resource()
         return found
@@ -95,12 +107,23 @@ class Org:
         if missing:
             raise errors.required_missing(missing)
         record_id = self.store.tables[sobject.name].new_id()
+        if sobject.event:
+            return self._publish(sobject, sobject.blank | values | {"Id": record_id})
         now = stamp(self.world.now())
         record = sobject.blank | {"Id": record_id, "CreatedDate": now, "CreatedById": USER_ID}
         if "OwnerId" in record:
             record["OwnerId"] = USER_ID
+        record |= self.numbers(sobject)
         self._save(sobject, record | values, values, None)
         return self.store.tables[sobject.name].records[record_id]
+
+    def _publish(self, sobject: SObject, record: Record) -> Record:
+        """A platform event: kept only for the control API to show, and announced when the transaction ends well."""
+        now = stamp(self.world.now())
+        record |= {"CreatedDate": now, "CreatedById": USER_ID, "SystemModstamp": now, "IsDeleted": False}
+        record["EventUuid"] = str(UUID(int=self.world.random.getrandbits(128), version=4))
+        self.store.put(sobject.name, record)
+        return record
 
     def update(self, sobject: SObject, before: Record, data: Record) -> Record:
         """Save changes to a record. Raises ApiError; nothing is stored then."""
@@ -113,26 +136,47 @@ class Org:
 
     def delete(self, sobject: SObject, record: Record) -> None:
         """Move a record and what it owns to the recycle bin. Raises ApiError when it may not go."""
-        self._strike(sobject, record["Id"], {}, "DELETE")
-        children = [
-            (SOBJECTS[child.sobject.lower()], self.store.tables[child.sobject].records[child_id])
-            for child in sobject.children.values()
-            if child.name in ("Contacts", "Opportunities", "OpportunityLineItems") and sobject.name != "Pricebook2"
-            for child_id in self.store.tables[child.sobject].ids_where(child.field, record["Id"])
-        ]
-        standing = [(owner, child) for owner, child in children if not child["IsDeleted"]]
-        if sobject.name == "PricebookEntry" and standing:
+        self.guards.strike(sobject, record["Id"], {}, "DELETE")
+        if self._children(sobject, record["Id"], "refuse"):
             raise errors.ApiError(400, "DELETE_FAILED", "This price is used by opportunity products.", [])
-        if sobject.name == "Account" and any(child.get("IsWon") for _, child in standing):
+        owned = self._children(sobject, record["Id"], "cascade")
+        if sobject.name == "Account" and any(child.get("IsWon") for _, child in owned):
             message = (
                 f"Your attempt to delete {record['Name']} could not be completed because some opportunities in this "
                 "account were closed won"
             )
             raise errors.ApiError(400, "DELETE_FAILED", message, [])
         self.touch(sobject.name, record | {"IsDeleted": True})
-        for owner, child in standing:
+        for owner, child in owned:
             self.delete(owner, child)
         rules.after_save(self, sobject.name, record)
+
+    def undelete(self, sobject: SObject, record: Record) -> None:
+        """Take a record and what went with it out of the recycle bin."""
+        deleted_at = record["SystemModstamp"]
+        self.touch(sobject.name, record | {"IsDeleted": False})
+        for child in sobject.children.values():
+            table = self.store.tables[child.sobject]
+            for child_id in table.ids_where(child.field, record["Id"]):
+                gone = table.records[child_id]
+                if child.on_delete == "cascade" and gone["IsDeleted"] and gone["SystemModstamp"] == deleted_at:
+                    self.undelete(self.schema[child.sobject], gone)
+        rules.after_save(self, sobject.name, record)
+
+    def merge(self, sobject: SObject, master: Record, losers: list[Record]) -> None:
+        """Merge up to two records into a third: their children change parent, they go with MasterRecordId set.
+
+        Source: SOAP API Developer Guide, merge().
+        """
+        if "MasterRecordId" not in sobject.blank or not 1 <= len(losers) <= 2:
+            raise errors.ApiError(400, "INVALID_OPERATION", "one or two accounts or contacts are merged into another")
+        for loser in losers:
+            for child in sobject.children.values():
+                table = self.store.tables[child.sobject]
+                for child_id in table.ids_where(child.field, loser["Id"]):
+                    self.touch(child.sobject, table.records[child_id] | {child.field: master["Id"]})
+            self.touch(sobject.name, loser | {"IsDeleted": True, "MasterRecordId": master["Id"]})
+        self.touch(sobject.name, master)
 
     def touch(self, sobject: str, record: Record) -> None:
         """Store a record with the present time as its last modification."""
@@ -141,11 +185,13 @@ class Org:
 
     def _save(self, sobject: SObject, record: Record, values: Record, before: Record | None) -> None:
         self._references(sobject, values)
-        self._strike(sobject, record["Id"] if before else "", values, "PATCH" if before else "POST")
+        self.guards.strike(sobject, record["Id"] if before else "", values, "PATCH" if before else "POST")
+        now = stamp(self.world.now())
+        record |= {"SystemModstamp": now, "LastModifiedDate": now, "LastModifiedById": USER_ID}
         rules.before_save(self.store, sobject.name, record, values, before)
-        self._unique(sobject, record, values)
-        if before is None and sobject.name == "OpportunityLineItem":
-            self._adopt_price_book(record)
+        self.guards.check(sobject, record, values)
+        if before is None and sobject.name in pricing.OF_LINE:
+            pricing.adopt_price_book(self, pricing.OF_LINE[sobject.name], record)
         self.touch(sobject.name, record)
         rules.after_save(self, sobject.name, record)
 
@@ -190,7 +236,7 @@ class Org:
             field = sobject.fields[name.lower()]
             if field.type != "reference" or value is None:
                 continue
-            if BY_PREFIX.get(value[:3]) is not SOBJECTS[field.refers_to.lower()]:
+            if self.schema.of_id(value) is not self.schema[field.refers_to]:
                 raise errors.malformed_id(field.label, value, field.name)
             target = self.store.get(field.refers_to, value)
             if target is None:
@@ -198,32 +244,20 @@ class Org:
             if target["IsDeleted"]:
                 raise errors.ApiError(400, "ENTITY_IS_DELETED", "entity is deleted", [field.name])
 
-    def _unique(self, sobject: SObject, record: Record, values: Record) -> None:
-        if not self.unique_external_ids:
-            return
-        for name in values:
-            field = sobject.fields[name.lower()]
-            if field.external_id and values[name]:
-                others = [r for r in self.matches(sobject, field, values[name]) if r["Id"] != record["Id"]]
-                if others:
-                    raise errors.duplicate(field.name, others[0]["Id"])
+    def _children(self, sobject: SObject, record_id: str, on_delete: OnDelete) -> list[tuple[SObject, Record]]:
+        """The standing children that the deletion of their parent concerns in this way."""
+        found = [
+            (self.schema[child.sobject], self.store.tables[child.sobject].records[child_id])
+            for child in sobject.children.values()
+            if child.on_delete == on_delete
+            for child_id in self.store.tables[child.sobject].ids_where(child.field, record_id)
+        ]
+        return [(owner, child) for owner, child in found if not child["IsDeleted"]]
 
-    def _strike(self, sobject: SObject, record_id: str, values: Record, method: str) -> None:
-        """The faults `lock_row` and `validation_rule` strike here, one record at a time."""
-        if not self.faults.list():
-            return
-        path, body = f"/{sobject.name}/{record_id}", encode_json(values)
-        if self.faults.strike("lock_row", method=method, path=path, body=body):
-            raise errors.row_locked()
-        fault = self.faults.strike("validation_rule", method=method, path=path, body=body)
-        if fault is not None:
-            raise errors.validation(fault.code or "The record breaks a validation rule of this company")
-
-    def _adopt_price_book(self, line: Record) -> None:
-        opportunity = self.store.get("Opportunity", line["OpportunityId"])
-        entry = self.store.get("PricebookEntry", line["PricebookEntryId"])
-        if opportunity and entry and opportunity["Pricebook2Id"] is None:
-            self.touch("Opportunity", opportunity | {"Pricebook2Id": entry["Pricebook2Id"]})
+    def numbers(self, sobject: SObject) -> Record:
+        """The next values of the auto-number fields of a new record."""
+        numbered = [field for field in sobject.stored if field.format]
+        return {field.name: field.format.format(self.store.tables[sobject.name].new_number()) for field in numbered}
 
     def _furnish(self) -> None:
         """What every org has from its first day: a user, itself, and the standard price book."""
@@ -231,7 +265,13 @@ class Org:
         dates = {"CreatedDate": now, "LastModifiedDate": now, "SystemModstamp": now}
         dates |= {"CreatedById": USER_ID, "LastModifiedById": USER_ID}
         user = {"Id": USER_ID, "Username": "integration@tieline.example", "Name": "Integration User"}
+        user |= {"TimeZoneSidKey": "Europe/London", "LocaleSidKey": "en_GB", "UserType": "Standard"}
         book = {"Id": STANDARD_PRICE_BOOK_ID, "Name": "Standard Price Book", "IsActive": True, "IsStandard": True}
         company = {"Id": ORGANIZATION_ID, "Name": "Tieline Sandbox", "OrganizationType": "Developer Edition"}
+        company |= {"InstanceName": "EU49", "TimeZoneSidKey": "Europe/London"}
         for name, record in (("User", user), ("Pricebook2", book), ("Organization", company)):
-            self.store.put(name, SOBJECTS[name.lower()].blank | dates | record)
+            self.store.put(name, self.schema[name].blank | dates | record)
+        for iso_code in CURRENCIES:
+            rate = {"Id": self.store.tables["CurrencyType"].new_id(), "IsoCode": iso_code, "ConversionRate": Decimal(1)}
+            rate |= {"DecimalPlaces": 0 if iso_code == "JPY" else 2, "IsCorporate": iso_code == "USD"}
+            self.store.put("CurrencyType", self.schema["CurrencyType"].blank | dates | rate)

@@ -18,7 +18,7 @@ import msgspec
 from tieline_sandbox.kernel.webhooks import Webhook, WebhookSender
 from tieline_sandbox.salesforce.ids import mint
 from tieline_sandbox.salesforce.model import ORGANIZATION_ID, Org
-from tieline_sandbox.salesforce.schema import SOBJECTS, SObject
+from tieline_sandbox.salesforce.schema import Schema, SObject
 from tieline_sandbox.salesforce.store import Change, Record
 
 PER_MESSAGE = 100
@@ -39,9 +39,9 @@ class OutboundMessage(msgspec.Struct, kw_only=True):
     def met_by(self, record: Record | None) -> bool:
         return record is not None and all(record.get(name) == value for name, value in self.when.items())
 
-    def check(self) -> None:
+    def check(self, schema: Schema) -> None:
         """Raises KeyError for an object or a field that does not exist."""
-        fields = SOBJECTS[self.object.lower()].fields
+        fields = schema[self.object].fields
         for name in (*self.fields, *self.when):
             if name.lower() not in fields:
                 raise KeyError(f"{self.object}.{name}")
@@ -76,7 +76,7 @@ class Outbox:
         self._sender.send(_LateWebhook(message.url, body, self.retry_after_s, about=message.name))
 
     def _envelope(self, message: OutboundMessage, action_id: str, notifications: list[tuple[str, str]]) -> bytes:
-        table = self._org.store.tables[SOBJECTS[message.object.lower()].name]
+        table = self._org.store.tables[self._org.schema[message.object].name]
         parts = [
             f"<Notification><Id>{notification_id}</Id>{_sobject(table.sobject, table.records[record_id], message)}"
             "</Notification>"

@@ -8,16 +8,17 @@ from itertools import islice
 from typing import Any
 
 from tieline_sandbox.salesforce import errors
+from tieline_sandbox.salesforce.aggregates import Column, fits, grouped
 from tieline_sandbox.salesforce.criteria import Criteria
 from tieline_sandbox.salesforce.ids import mint
 from tieline_sandbox.salesforce.model import Org
-from tieline_sandbox.salesforce.schema import SOBJECTS, TEXT, Field, SObject
-from tieline_sandbox.salesforce.soql import Name, Order, Query, parse
+from tieline_sandbox.salesforce.schema import TEXT, Field, SObject
+from tieline_sandbox.salesforce.showing import Json, Show, Shower, cell
+from tieline_sandbox.salesforce.soql import parse
+from tieline_sandbox.salesforce.soqltree import Name, Order, Query
 from tieline_sandbox.salesforce.store import Record
 from tieline_sandbox.salesforce.values import parsed_time
 
-Json = dict[str, Any]
-Show = Callable[[Record], Json]
 MAX_OFFSET = 2000
 BATCH = 2000
 SMALLEST_BATCH = 200
@@ -39,6 +40,9 @@ class Queries:
         records = plan.records()
         if plan.query.count:
             return {"totalSize": len(records), "done": True, "records": []}
+        if plan.query.aggregates or plan.query.group:
+            rows = plan.grouped(records)
+            return {"totalSize": len(rows), "done": True, "records": rows}
         if len(records) <= batch:
             return {"totalSize": len(records), "done": True, "records": [plan.show(r) for r in records]}
         self._opened += 1
@@ -47,6 +51,19 @@ class Queries:
         while len(self._cursors) > OPEN_CURSORS:
             self._cursors.popitem(last=False)
         return self.more(f"{cursor}-0", version, batch=batch)
+
+    def object_of(self, text: str, version: str) -> str:
+        """The object a query is about, once the query is checked. Raises ApiError as `run` does."""
+        return _Plan(self._org, parse(text), version, deleted=False).name
+
+    def rows(self, text: str, version: str, *, deleted: bool) -> tuple[list[str], list[list[str]]]:
+        """Header and rows of a bulk query. Raises ApiError for what only the REST resource answers."""
+        plan = _Plan(self._org, parse(text), version, deleted=deleted)
+        if plan.query.children or plan.query.count or plan.query.aggregates or plan.query.group:
+            message = "Aggregate Relationships not supported in Bulk Query"
+            raise errors.ApiError(400, "FUNCTIONALITY_NOT_ENABLED", message)
+        header = plan.columns()
+        return header, [[cell(plan.show(record), column) for column in header] for record in plan.records()]
 
     def more(self, locator: str, version: str, *, batch: int = BATCH) -> Json:
         """The page a locator points to. Raises ApiError INVALID_QUERY_LOCATOR."""
@@ -74,25 +91,59 @@ class _Plan:
 
     def __init__(self, org: Org, query: Query, version: str, *, deleted: bool, sobject: SObject | None = None) -> None:
         self._org, self.query, self._version, self._deleted = org, query, version, deleted
-        self._sobject = sobject or _object_named(query)
+        self._sobject = sobject or _object_named(org, query)
         self._table = org.store.tables[self._sobject.name]
-        self._criteria = Criteria(org.store, org.world.now(), self._subselect)
+        self._criteria = Criteria(org.store, org.world.now(), org.time_zone, self._subselect)
         self._check()
         where = query.where
         self._fits = self._criteria.predicate(self._sobject, where, query.text) if where else None
         self._orders = [(self._sortable(order.name), order) for order in query.order]
         self.show = self._shower()
 
+    @property
+    def name(self) -> str:
+        return self._sobject.name
+
+    def columns(self) -> list[str]:
+        """What the query selects, in the schema's spelling: `Account.Name`."""
+        chosen = [self._resolve(name) for name in self.query.fields]
+        if self.query.every:
+            chosen += [([], f) for f in self._sobject.stored if _in_group(f, self.query.every)]
+        return [".".join([*(step.relationship for step in way), field.name]) for way, field in chosen]
+
     def records(self) -> list[Record]:
         """The records found, in order, after OFFSET and LIMIT."""
         query = self.query
         candidates = self._criteria.candidates(self._table, query.where, query.text)
+        if query.aggregates or query.group:
+            # order and limit are about the groups
+            return list(self._filtered(self._by_stamp() if candidates is None else candidates))
         if candidates is None and self._in_stamp_order():
             stream = self._filtered(self._by_stamp(backward=query.order[0].descending))
             stop = None if query.limit is None else query.offset + query.limit
             return list(islice(stream, query.offset, stop))
         found = list(self._filtered(self._by_stamp() if candidates is None else candidates))
         return self._cut(self._sorted(found))
+
+    def grouped(self, records: list[Record]) -> list[Json]:
+        """What aggregate functions make of the records found. Raises ApiError for a field that is not grouped."""
+        query = self.query
+        keys = {name.path: self._criteria.getter(*self._resolve(name)) for name in query.group}
+        columns = []
+        for name in query.fields:
+            way, field = self._resolve(name)
+            if name.path not in keys:
+                problem = f"Field must be grouped or aggregated: {field.name}"
+                raise errors.in_query("MALFORMED_QUERY", query.text, name.at, problem)
+            columns.append(Column("", keys[name.path], field.name))
+        for function, name, alias in query.aggregates:
+            way, field = self._resolve(name)
+            if not fits(function, field):
+                problem = f"field {field.name} does not support aggregate operator {function}"
+                raise errors.in_query("MALFORMED_QUERY", query.text, name.at, problem)
+            columns.append(Column(function, self._criteria.getter(way, field), alias))
+        rows = grouped(records, list(keys.values()), columns)
+        return rows[:: -1 if any(order.descending for order in query.order) else 1][: query.limit]
 
     def of_parent(self, field: str, record_id: str) -> Json | None:
         """A child subquery's answer for one parent: null when there are no children."""
@@ -165,7 +216,7 @@ class _Plan:
         if self.query.every:
             chosen += [([], f) for f in self._sobject.stored if _in_group(f, self.query.every)]
         children = [self._child(query) for query in self.query.children]
-        own = self._object_shower(self._sobject, chosen, 0)
+        own = Shower(self._org.store, self._version).of(self._sobject, chosen)
         if not children:
             return own
 
@@ -177,41 +228,6 @@ class _Plan:
 
         return with_children
 
-    def _object_shower(self, sobject: SObject, chosen: list[tuple[list[Field], Field]], depth: int) -> Show:
-        plain = [field for way, field in chosen if len(way) == depth]
-        names = list(dict.fromkeys(f.name for f in plain if f.type != "address"))
-        addresses = [f.name for f in plain if f.type == "address"]
-        groups: dict[str, list[tuple[list[Field], Field]]] = {}
-        for way, field in chosen:
-            if len(way) > depth:
-                groups.setdefault(way[depth].name, []).append((way, field))
-        parents = [self._parent_shower(part[0][0][depth], part, depth) for part in groups.values()]
-        name, base = sobject.name, f"/services/data/v{self._version}/sobjects/{sobject.name}/"
-
-        def show(record: Record) -> Json:
-            shown: Json = {"attributes": {"type": name, "url": base + record["Id"]}}
-            for field in names:
-                shown[field] = record[field]
-            for field in addresses:
-                shown[field] = address(record, field)
-            for relationship, parent in parents:
-                shown[relationship] = parent(record)
-            return shown
-
-        return show
-
-    def _parent_shower(
-        self, reference: Field, chosen: list[tuple[list[Field], Field]], depth: int
-    ) -> tuple[str, Callable[[Record], Json | None]]:
-        target = SOBJECTS[reference.refers_to.lower()]
-        records, show = self._org.store.tables[target.name].records, self._object_shower(target, chosen, depth + 1)
-
-        def parent(record: Record) -> Json | None:
-            found = records.get(record[reference.name]) if record[reference.name] else None
-            return show(found) if found is not None else None
-
-        return reference.relationship, parent
-
     def _child(self, query: Query) -> tuple[str, _Plan, str]:
         name = query.sobject.path[-1]
         child = self._sobject.children.get(name.lower())
@@ -222,36 +238,9 @@ class _Plan:
                 "your WSDL or the describe call for the appropriate names."
             )
             raise errors.in_query("INVALID_TYPE", query.text, query.sobject.at, problem)
-        sobject = SOBJECTS[child.sobject.lower()]
+        sobject = self._org.schema[child.sobject]
         plan = _Plan(self._org, query, self._version, deleted=self._deleted, sobject=sobject)
         return child.name, plan, child.field
-
-
-def address(record: Record, name: str) -> Json | None:
-    """The compound form of an address, e.g. BillingAddress from BillingStreet, BillingCity…"""
-    kind = name.removesuffix("Address")
-    parts = {
-        "city": record[f"{kind}City"],
-        "country": record[f"{kind}Country"],
-        "countryCode": record[f"{kind}CountryCode"],
-        "postalCode": record[f"{kind}PostalCode"],
-        "state": record[f"{kind}State"],
-        "stateCode": record[f"{kind}StateCode"],
-        "street": record[f"{kind}Street"],
-    }
-    if all(value is None for value in parts.values()):
-        return None
-    return parts | {"geocodeAccuracy": None, "latitude": None, "longitude": None}
-
-
-def whole(sobject: SObject, record: Record, version: str) -> Json:
-    """A record as GET /sobjects/{object}/{id} shows it: every field, nulls included."""
-    url = f"/services/data/v{version}/sobjects/{sobject.name}/{record['Id']}"
-    shown: Json = {"attributes": {"type": sobject.name, "url": url}, **record}
-    for field in sobject.fields.values():
-        if field.type == "address":
-            shown[field.name] = address(record, field.name)
-    return shown
 
 
 def changed_between(org: Org, sobject: SObject, start: str, end: str, *, deleted: bool) -> list[Record]:
@@ -264,10 +253,10 @@ def changed_between(org: Org, sobject: SObject, start: str, end: str, *, deleted
     return [r for r in (table.records[i] for _, i in span) if r["IsDeleted"] is deleted]
 
 
-def _object_named(query: Query) -> SObject:
+def _object_named(org: Org, query: Query) -> SObject:
     name = query.sobject.path[-1]
-    found = SOBJECTS.get(name.lower())
-    if found is None:
+    found = org.schema.find(name)
+    if found is None or found.event:
         problem = (
             f"sObject type '{name}' is not supported. If you are attempting to use a custom object, be sure to append "
             "the '__c' after the entity name. Please reference your WSDL or the describe call for the appropriate "

@@ -5,18 +5,18 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from tieline_sandbox.salesforce import rules
+from tieline_sandbox.salesforce import pricing, rules
 from tieline_sandbox.salesforce.errors import ApiError
 from tieline_sandbox.salesforce.ids import normalized
 from tieline_sandbox.salesforce.model import USER_ID, Org
-from tieline_sandbox.salesforce.schema import SOBJECTS, SObject
+from tieline_sandbox.salesforce.schema import SObject
 from tieline_sandbox.salesforce.store import Record
 from tieline_sandbox.salesforce.values import kept, stamp
 
 
 def seed(org: Org, kind: str, records: list[Record]) -> list[Record]:
     """Store records of one object. Raises KeyError for an unknown object or field, ValueError for a bad value."""
-    sobject = SOBJECTS[kind.lower()]
+    sobject = org.schema[kind]
     now = stamp(org.world.now())
     blank = sobject.blank | {
         name: USER_ID for name in ("CreatedById", "LastModifiedById", "OwnerId") if name in sobject.blank
@@ -25,17 +25,17 @@ def seed(org: Org, kind: str, records: list[Record]) -> list[Record]:
         stored = [_stored(org, sobject, given, blank, now) for given in records]
     except ApiError as error:
         raise ValueError(f"{kind}: {error}") from error
-    if sobject.name == "OpportunityLineItem":
-        _total(org, [line["OpportunityId"] for line in stored])
-    elif sobject.name == "Opportunity" and org.store.tables["OpportunityLineItem"].records:
-        _total(org, [record["Id"] for record in stored])
+    if lines := pricing.OF_LINE.get(sobject.name):
+        _total(org, lines, [line[lines.parent_field] for line in stored])
+    elif (lines := pricing.OF_PARENT.get(sobject.name)) and org.store.tables[lines.sobject].records:
+        _total(org, lines, [record["Id"] for record in stored])
     return [org.store.tables[sobject.name].records[record["Id"]] for record in stored]
 
 
 def _stored(org: Org, sobject: SObject, given: Record, blank: Record, now: str) -> Record:
     values = _values(org, sobject, given)
     record_id = values.get("Id") or org.store.tables[sobject.name].new_id()
-    record = blank | values | {"Id": record_id}
+    record = blank | org.numbers(sobject) | values | {"Id": record_id}
     record["CreatedDate"] = values.get("CreatedDate") or values.get("SystemModstamp") or now
     record["SystemModstamp"] = values.get("SystemModstamp") or record["CreatedDate"]
     record["LastModifiedDate"] = values.get("LastModifiedDate") or record["SystemModstamp"]
@@ -61,11 +61,11 @@ def _derive(org: Org, sobject: SObject, record: Record, values: Record) -> None:
     if sobject.name == "Opportunity":
         rules.stage_fields(record, values)
         record["HasOpportunityLineItem"] = bool(values.get("HasOpportunityLineItem"))
-    elif sobject.name == "OpportunityLineItem":
+    elif lines := pricing.OF_LINE.get(sobject.name):
         if record["UnitPrice"] is None and record["TotalPrice"] is None:
             record["UnitPrice"] = Decimal("0.00")
-        rules.line_totals(record, values)
-        rules.line_names(org.store, record)
+        pricing.line_totals(lines, record, values)
+        pricing.line_names(org.store, lines, record)
         if record["ListPrice"] is None:
             entry = org.store.get("PricebookEntry", record["PricebookEntryId"])
             record["ListPrice"] = entry["UnitPrice"] if entry else record["UnitPrice"]
@@ -73,11 +73,15 @@ def _derive(org: Org, sobject: SObject, record: Record, values: Record) -> None:
         rules.contact_name(record)
     elif sobject.name == "PricebookEntry":
         rules.entry_names(org.store, record)
+    elif sobject.name == "Quote":
+        rules.quote_fields(org.store, record)
+    elif sobject.name in ("Contract", "Order"):
+        rules.status_fields(sobject.name, record)
 
 
-def _total(org: Org, opportunity_ids: list[str]) -> None:
-    for opportunity_id in dict.fromkeys(opportunity_ids):
-        rules.retotal(_Quietly(org), opportunity_id)
+def _total(org: Org, lines: pricing.Lines, parent_ids: list[str]) -> None:
+    for parent_id in dict.fromkeys(parent_ids):
+        pricing.retotal(_Quietly(org), lines, parent_id)
 
 
 class _Quietly:

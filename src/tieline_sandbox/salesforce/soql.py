@@ -1,84 +1,28 @@
-"""SOQL, read into a small tree: SELECT with parents and child subqueries, WHERE, ORDER BY, LIMIT, OFFSET, COUNT().
+"""SOQL, read into a small tree: SELECT with parents and child subqueries, WHERE, GROUP BY, ORDER BY, LIMIT, OFFSET.
 
-GROUP BY, TYPEOF, polymorphic and geographic functions are not read; they are refused as MALFORMED_QUERY.
+HAVING, TYPEOF, polymorphic and geographic functions are not read; they are refused as MALFORMED_QUERY.
 Source: SOQL and SOSL Reference.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from tieline_sandbox.salesforce import errors
-
-Path = tuple[str, ...]
-Kind = Literal["string", "number", "date", "datetime", "boolean", "null", "days"]
-
-
-class Name(NamedTuple):
-    """A field, through its parents (`Account.Name`), and where it stands in the text."""
-
-    path: Path
-    at: int
-
-
-class Literal_(NamedTuple):  # noqa: N801 - Literal is taken by typing
-    """A value in a condition. `days` is a span of days relative to today: (first, last), both included."""
-
-    kind: Kind
-    value: str | Decimal | bool | tuple[int, int] | None
-    at: int
-
-
-@dataclass(frozen=True, slots=True)
-class Compare:
-    """`field operator value`; IN and NOT IN have many values, or a subquery of one field."""
-
-    name: Name
-    operator: str
-    values: tuple[Literal_, ...]
-    subquery: Query | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Both:
-    """AND or OR of several conditions."""
-
-    operator: Literal["AND", "OR"]
-    parts: tuple[Condition, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Not:
-    part: Condition
-
-
-Condition = Compare | Both | Not
-
-
-class Order(NamedTuple):
-    name: Name
-    descending: bool
-    nulls_first: bool
-
-
-@dataclass(slots=True)
-class Query:
-    """One SELECT. `sobject` names an object, or in a child subquery a relationship."""
-
-    text: str
-    sobject: Name
-    fields: list[Name] = field(default_factory=list)
-    children: list[Query] = field(default_factory=list)
-    count: bool = False
-    every: str | None = None
-    where: Condition | None = None
-    order: list[Order] = field(default_factory=list)
-    limit: int | None = None
-    offset: int = 0
-
+from tieline_sandbox.salesforce.soqltree import (
+    Aggregate,
+    Both,
+    Compare,
+    Condition,
+    Kind,
+    Literal_,
+    Name,
+    Not,
+    Order,
+    Query,
+)
 
 _TOKEN = re.compile(
     r"""\s*(?:
@@ -95,7 +39,11 @@ _TOKEN = re.compile(
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPED = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f", "_": "\\_", "%": "\\%"}
 _OPERATORS = {"=": "=", "!=": "!=", "<>": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
+_SPANS = frozenset(
+    f"{which}_{unit}" for which in ("LAST", "THIS", "NEXT") for unit in ("WEEK", "MONTH", "QUARTER", "YEAR")
+)
 _DAYS = {"TODAY": (0, 0), "YESTERDAY": (-1, -1), "TOMORROW": (1, 1)}
+_FUNCTIONS = frozenset({"COUNT", "COUNT_DISTINCT", "SUM", "AVG", "MIN", "MAX"})
 _RESERVED = frozenset(
     {"WHERE", "ORDER", "LIMIT", "OFFSET", "FROM", "AND", "OR", "NOT", "GROUP", "HAVING", "FOR", "WITH"}
 )
@@ -174,11 +122,16 @@ class _Parser:
         query = Query(self.text, Name((), self.token.at))
         self._select_list(query)
         self.expect("FROM")
-        query.sobject = self._name()
+        query.sobject = self._object()
         if self.token.kind == "name" and self.token.text.upper() not in _RESERVED:
             self.take()  # an alias; nothing here needs it
         if self.accept("WHERE"):
             query.where = self._any_of()
+        if self.accept("GROUP"):
+            self.expect("BY")
+            query.group.append(self._name())
+            while self.accept(","):
+                query.group.append(self._name())
         if self.accept("ORDER"):
             self.expect("BY")
             query.order = self._orders()
@@ -201,9 +154,15 @@ class _Parser:
     def _select_item(self, query: Query) -> None:
         name = self._name()
         word = name.path[0].upper()
-        if word == "COUNT" and self.accept("("):
+        if word in _FUNCTIONS and self.accept("("):
+            if word == "COUNT" and self.accept(")"):
+                query.count = True
+                return
+            inside = self._name()
             self.expect(")")
-            query.count = True
+            named = self.token.kind == "name" and self.token.text.upper() != "FROM"
+            alias = self.take().text if named else f"expr{len(query.aggregates)}"
+            query.aggregates.append(Aggregate(word, inside, alias))
         elif word == "FIELDS" and self.accept("("):
             if not self.is_word("ALL", "STANDARD", "CUSTOM"):
                 raise self.unexpected()
@@ -279,6 +238,13 @@ class _Parser:
             if not self.accept(","):
                 return orders
 
+    def _object(self) -> Name:
+        """What stands behind FROM, be it the object called Order."""
+        if self.token.kind != "name":
+            raise self.unexpected()
+        token = self.take()
+        return Name(tuple(token.text.split(".")), token.at)
+
     def _name(self) -> Name:
         if self.token.kind != "name" or self.token.text.upper() in _RESERVED:
             raise self.unexpected()
@@ -307,6 +273,8 @@ def _literal(token: _Token) -> Literal_ | None:
         return None
     if upper in _DAYS:
         return Literal_("days", _DAYS[upper], token.at)
+    if upper in _SPANS:
+        return Literal_("days", upper, token.at)
     words: dict[str, tuple[Kind, bool | None]] = {
         "TRUE": ("boolean", True), "FALSE": ("boolean", False), "NULL": ("null", None),
     }  # fmt: skip

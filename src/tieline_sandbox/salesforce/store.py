@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tieline_sandbox.salesforce.ids import mint
-from tieline_sandbox.salesforce.schema import SOBJECTS, SObject
+from tieline_sandbox.salesforce.schema import Schema, SObject
 
 Record = dict[str, Any]
 Change = tuple[SObject, Record | None, Record]
@@ -26,6 +26,17 @@ class Table:
         self.stamps: list[tuple[str, str]] = []
         self._indexes: dict[str, dict[str, dict[str, None]]] = {name: {} for name in sobject.indexed}
         self._minted = 0
+        self._numbered = 0
+
+    def adopt(self, sobject: SObject) -> None:
+        """The object has more fields now: records get their defaults, new indexes are built."""
+        self.sobject = sobject
+        records = [sobject.blank | record for record in self.records.values()]
+        self.records.clear()
+        self.stamps.clear()
+        self._indexes = {name: {} for name in sobject.indexed}
+        for record in records:
+            self.put(record)
 
     def new_id(self) -> str:
         while True:
@@ -34,12 +45,17 @@ class Table:
             if record_id not in self.records:
                 return record_id
 
+    def new_number(self) -> int:
+        """The next number of the object's auto-number field."""
+        self._numbered += 1
+        return self._numbered
+
     def indexed(self, field: str) -> bool:
         return field in self._indexes
 
     def ids_where(self, field: str, value: str) -> Iterable[str]:
         """The ids of records whose indexed field holds this value (letters of either case)."""
-        return self._indexes[field].get(value.casefold(), {})
+        return list(self._indexes[field].get(value.casefold(), ()))
 
     def between(self, low: str, high: str | None) -> list[tuple[str, str]]:
         """(SystemModstamp, Id) from `low` up to and including `high`, in order."""
@@ -72,9 +88,17 @@ class Table:
 class Store:
     """All tables, and the units of work open at the moment (a composite request holds one around others)."""
 
-    def __init__(self) -> None:
-        self.tables = {s.name: Table(s) for s in SOBJECTS.values()}
+    def __init__(self, schema: Schema) -> None:
+        self.schema = schema
+        self.tables = {s.name: Table(s) for s in schema}
         self._units: list[dict[tuple[str, str], Record | None]] = []
+
+    def define(self, sobject: SObject) -> None:
+        """Make room for an object, or for more fields of one."""
+        if sobject.name in self.tables:
+            self.tables[sobject.name].adopt(sobject)
+        else:
+            self.tables[sobject.name] = Table(sobject)
 
     def get(self, sobject: str, record_id: str | None) -> Record | None:
         return self.tables[sobject].records.get(record_id) if record_id else None

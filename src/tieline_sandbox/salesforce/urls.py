@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from urllib.parse import parse_qsl
 
@@ -12,11 +13,13 @@ from tieline_sandbox.kernel.app import encode_json
 from tieline_sandbox.kernel.faults import Faults
 from tieline_sandbox.salesforce import errors
 from tieline_sandbox.salesforce.auth import OAuthError, Sessions, with_basic
+from tieline_sandbox.salesforce.bulk import BulkResources, job_routes
 from tieline_sandbox.salesforce.calls import Answer, Call, Handler, Routes, dispatch
 from tieline_sandbox.salesforce.collections import Collections
 from tieline_sandbox.salesforce.composite import Composite
 from tieline_sandbox.salesforce.describe import VERSIONS, versions
 from tieline_sandbox.salesforce.handlers import Resources
+from tieline_sandbox.salesforce.jobs import Jobs
 from tieline_sandbox.salesforce.model import Org
 from tieline_sandbox.salesforce.outbound import Outbox
 from tieline_sandbox.salesforce.query import Queries
@@ -30,9 +33,10 @@ _JSON = "application/json;charset=UTF-8"
 class Front:
     """The HTTP edge of one org."""
 
-    def __init__(self, org: Org, sessions: Sessions, usage: Usage, outbox: Outbox, faults: Faults) -> None:
+    def __init__(self, org: Org, sessions: Sessions, usage: Usage, jobs: Jobs, outbox: Outbox, faults: Faults) -> None:
         self._sessions, self._usage, self._outbox, self._faults = sessions, usage, outbox, faults
-        self._routes = _routes(org, usage)
+        self._org = org
+        self._routes = _routes(org, usage, jobs)
 
     async def versions(self, _: Request) -> Response:
         return _response(Answer(200, versions()))
@@ -55,8 +59,15 @@ class Front:
             return await self.versions(request)
         try:
             self._admit(request)
+            with self._usage.under_way():
+                return await self._served(request, path)
         except errors.ApiError as error:
             return _response(Answer(error.status, error.body()), self._usage.header())
+
+    async def _served(self, request: Request, path: str) -> Response:
+        slow = self._faults.strike("long_request", method=request.method, path=path)
+        if slow is not None:
+            await asyncio.sleep(slow.seconds)
         match = _VERSIONED.fullmatch(path)
         if match is None or match[1] not in VERSIONS:
             return _response(Answer(404, errors.no_resource().body()), self._usage.header())
@@ -65,6 +76,7 @@ class Front:
         method = query.pop("_HttpMethod", request.method)
         resource = (match[2] or "").strip("/")
         call = Call(method, resource, match[1], query, request.headers, await request.body())
+        self._org.guards.allow_duplicates = _says(request.headers.get("sforce-duplicate-rule-header"), "allowSave")
         return _response(dispatch(self._routes, call), self._usage.header())
 
     def _admit(self, request: Request) -> None:
@@ -76,11 +88,10 @@ class Front:
             raise errors.bad_auth_header()
         if not self._sessions.good(token):
             raise errors.session_expired()
-        if not self._usage.spend():
-            raise errors.request_limit()
+        self._usage.spend()
 
 
-def _routes(org: Org, usage: Usage) -> Routes:
+def _routes(org: Org, usage: Usage, jobs: Jobs) -> Routes:
     queries = Queries(org)
     one, many = Resources(org, queries, usage), Collections(org)
     table: Routes = []
@@ -103,6 +114,7 @@ def _routes(org: Org, usage: Usage) -> Routes:
         (re.compile(r"queryAll/([\w-]+)"), {"GET": one.query_more}),
         (re.compile(r"sobjects/(\w+)/(\w+)/(.+)"), by_external),
         (re.compile(r"sobjects"), {"GET": one.sobjects}),
+        *job_routes(BulkResources(org, jobs, usage)),
         (re.compile(r"limits"), {"GET": one.limits}),
         (re.compile(r""), {"GET": one.resources}),
     ]
@@ -121,6 +133,12 @@ def _too_big(request: Request) -> Response | None:
     return None
 
 
+def _says(header: str | None, option: str) -> bool:
+    """Whether `allowSave=true; includeRecordDetails=false` names this option as true."""
+    pairs = (part.partition("=") for part in (header or "").split(";"))
+    return any(name.strip().lower() == option.lower() and value.strip().lower() == "true" for name, _, value in pairs)
+
+
 def _base_url(request: Request) -> str:
     return f"{request.url.scheme}://{request.headers.get('host', 'localhost')}"
 
@@ -131,6 +149,8 @@ def _response(answer: Answer, usage: str | None = None) -> Response:
         headers["Sforce-Limit-Info"] = usage
     if answer.status == 401:
         headers["WWW-Authenticate"] = "Token"
-    if answer.status in (204, 304):
+    if answer.body is None:
         return Response(status_code=answer.status, headers=headers)
+    if isinstance(answer.body, bytes):
+        return Response(answer.body, answer.status, headers, media_type="text/csv")
     return Response(encode_json(answer.body), answer.status, headers, media_type=_JSON)

@@ -25,6 +25,11 @@ def stamp(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000+0000")
 
 
+def instant(moment: datetime) -> str:
+    """A time to the millisecond, to compare stamps with: 10:00:00.700 is later than the stamp of that second."""
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}+0000"
+
+
 def parsed_time(text: str) -> datetime | None:
     """A time with its offset in any of ISO 8601's spellings, or None."""
     try:

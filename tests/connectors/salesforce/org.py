@@ -75,3 +75,34 @@ def status_calls(deals: Sequence[str], **fields: Any) -> list[Call]:
 def deal_of(org: Sandbox, deal: str) -> Record:
     """What stands in the org."""
     return next(record for record in org.documents("Opportunity")["Opportunity"] if record["Id"] == deal)
+
+
+def seed_one(org: Sandbox, kind: str) -> str:
+    """One record of a kind that is read, with what it hangs on; returns its id."""
+    account = {"Name": "Nordwind GmbH", "CurrencyIsoCode": "EUR"}
+    deal = {"Name": "Deal", "StageName": "Proposal", "CloseDate": "2026-01-15", "CurrencyIsoCode": "EUR"}
+    product = {"Name": "Platform", "ProductCode": "PLATFORM", "IsActive": True}
+
+    def seed(sobject: str, **fields: Any) -> str:
+        return str(org.seed(sobject, [fields])[0]["Id"])
+
+    def line(sobject: str, **parent: str) -> None:
+        seed(sobject, **parent, Product2Id=seed("Product2", **product), Quantity=3, UnitPrice="100.05")
+
+    if kind == "price":
+        book = next(iter(org.documents("Pricebook2")["Pricebook2"]))["Id"]
+        return seed("PricebookEntry", Pricebook2Id=book, Product2Id=seed("Product2", **product), UnitPrice="9.99")
+    if kind == "quote":
+        quote = seed("Quote", Name="Q", OpportunityId=seed("Opportunity", **deal), Tax="1.10")
+        line("QuoteLineItem", QuoteId=quote)
+        return quote
+    if kind == "contract":
+        return seed("Contract", AccountId=seed("Account", **account), StartDate="2026-01-01", ContractTerm=12)
+    if kind == "order":
+        order = seed("Order", AccountId=seed("Account", **account), EffectiveDate="2026-02-01", Status="Draft")
+        line("OrderItem", OrderId=order)
+        return order
+    contact = {"LastName": "Roe", "AccountId": seed("Account", **account) if kind == "contact" else None}
+    records: dict[str, Record] = {"account": account, "opportunity": deal, "product": product, "contact": contact}
+    names = {"account": "Account", "opportunity": "Opportunity", "product": "Product2", "contact": "Contact"}
+    return seed(names[kind], **records[kind])

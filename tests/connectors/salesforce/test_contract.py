@@ -15,6 +15,9 @@ from tests.connectors.salesforce.org import Served, seed_whole_deal, status_call
 from tieline.connectors.salesforce import wire
 from tieline.connectors.salesforce.connector import DEAL_STATUS, STREAM, SalesforceConnector
 
+LINES = {
+    "OpportunityLineItems": "OpportunityLineItem", "QuoteLineItems": "QuoteLineItem", "OrderItems": "OrderItem",
+}  # fmt: skip
 CONTRACT = Path("../shared/contracts/salesforce/trimmed.openapi.json")
 
 pytestmark = pytest.mark.skipif(not CONTRACT.exists(), reason="the vendor's published contract is not at hand")
@@ -62,18 +65,16 @@ async def test_every_call_and_answer_keeps_the_contract(
             assert fits(contract, body, msgspec.json.decode(call["request"]))
 
 
-@pytest.mark.parametrize("name", ["Account", "Contact", "Opportunity", "OpportunityLineItem"])
-def test_every_standard_field_asked_for_exists(name: str, contract: dict[str, Any]) -> None:
+@pytest.mark.parametrize("kind", list(wire.SHAPES))
+def test_every_standard_field_asked_for_exists(kind: str, contract: dict[str, Any]) -> None:
     """Custom fields end in __c and are the company's own; all others must be Salesforce's."""
-    published = contract["components"]["schemas"][name]["properties"]
-    fields = {
-        "Account": wire.ACCOUNT_FIELDS,
-        "Contact": wire.CONTACT_FIELDS,
-        "Opportunity": wire.OPPORTUNITY_FIELDS,
-        "OpportunityLineItem": wire.LINE_FIELDS,
-    }[name]
+    shape = wire.SHAPES[kind]
+    records = [(shape.sobject, shape.record)]
+    if shape.lines:
+        records.append((LINES[shape.lines], shape.line))
     # multi-currency; State and Country picklists; hidden from the standard schema until its field security is opened
-    known_by_feature = {"CurrencyIsoCode", "BillingCountryCode", "Discount"}
-    asked = {field for field in fields if not field.endswith("__c") and not re.match(r"\w+\.", field)}
-
-    assert asked - set(published) <= known_by_feature
+    known_by_feature = {"CurrencyIsoCode", "BillingCountryCode", "Discount", "Product2"}
+    for name, record in records:
+        published = contract["components"]["schemas"][name]["properties"]
+        asked = {field for field in record.__annotations__ if not field.endswith("__c")} - {shape.lines}
+        assert asked - set(published) <= known_by_feature

@@ -121,7 +121,7 @@ async def test_check_tells_who_we_are_and_what_the_day_has_cost(salesforce: Sale
 
     assert "Tieline Sandbox" in told
     assert "00D" in told
-    assert "1/100000 API calls used today" in told
+    assert "1 of 100,000 API calls used in 24 hours" in told
 
 
 async def test_check_refuses_another_org_than_the_one_configured(served: Served) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 
 import pytest
 import rich.console
@@ -78,3 +80,33 @@ def test_an_org_with_one_currency_must_name_it() -> None:
 def test_a_page_of_changes_is_bounded(size: int) -> None:
     with pytest.raises(ConfigurationError, match="page_size"):
         SalesforceSettings(url=URL, client_id="c", client_secret="s", page_size=size)
+
+
+WITHOUT_THE_EXTRA = """
+import sys
+for name in ("grpc", "fastavro", "google.protobuf"):
+    sys.modules[name] = None
+from tieline.connectors.salesforce import CONNECTOR
+from tieline.errors import ConfigurationError
+from tieline_sandbox.kernel.world import World
+from tieline_sandbox.salesforce import Sandbox
+
+given = {"url": "http://127.0.0.1:1", "client_id": "c", "client_secret": "s"}
+CONNECTOR.open("crm", CONNECTOR.settings(**given))
+for ask in (
+    lambda: CONNECTOR.open("crm", CONNECTOR.settings(**given, change_events=("account",))),
+    lambda: Sandbox(World()).act("pubsub", {}),
+):
+    try:
+        ask()
+    except (ConfigurationError, ValueError) as error:
+        assert "pubsub" in str(error), error
+    else:
+        raise AssertionError("the missing packages were not missed")
+"""
+
+
+def test_a_plain_install_works_and_says_what_listening_needs() -> None:
+    """gRPC and Avro are an extra: who does not listen to change events does not carry them."""
+    done = subprocess.run([sys.executable, "-c", WITHOUT_THE_EXTRA], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

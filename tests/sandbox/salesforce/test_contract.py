@@ -91,6 +91,51 @@ async def test_lines_and_prices_have_the_published_fields(org: Client, contract:
     contract.check_record(await org.get("OpportunityLineItem", stored["Id"]))
 
 
+TENANT = {"CurrencyIsoCode", "BillingStateCode", "BillingCountryCode", "ShippingStateCode", "ShippingCountryCode"}
+QUOTES_ON = {"QuoteId", "IsDeleted", "CreatedById", "LastModifiedById", "BillingAddress", "LineNumber"}
+
+
+async def test_documents_and_their_lines_have_the_published_fields_and_types(org: Client, contract: Contract) -> None:
+    """Quote, Contract, Order and their lines; what is not published belongs to features that are on here."""
+    product = org.sandbox.seed("Product2", [{"Name": "P", "ProductCode": "P"}])[0]["Id"]
+    account = await org.create("Account", Name="A")
+    deal = await org.opportunity(AccountId=account)
+    line = {"Product2Id": product, "Quantity": 2, "UnitPrice": 4}
+    agreed = await org.create("Contract", AccountId=account, StartDate="2026-01-01", ContractTerm=12)
+    quote = await org.create("Quote", Name="Q", OpportunityId=deal)
+    order = await org.create("Order", AccountId=account, EffectiveDate="2026-02-01", Status="Draft")
+    quoted = org.sandbox.seed("QuoteLineItem", [line | {"QuoteId": quote}])[0]["Id"]
+    ordered = org.sandbox.seed("OrderItem", [line | {"OrderId": order}])[0]["Id"]
+    records = {"Contract": agreed, "Quote": quote, "QuoteLineItem": quoted, "Order": order, "OrderItem": ordered}
+    for name, record_id in records.items():
+        record = await org.get(name, record_id)
+        known = set(contract.document["components"]["schemas"][name]["properties"])
+        if name in ("Quote", "Order", "Contract"):
+            contract.check_record(record)
+        unknown = {field for field in record if not field.endswith("__c")} - known
+        assert unknown <= TENANT | QUOTES_ON, (name, unknown)
+
+
+async def test_bulk_jobs_answer_the_published_shape(org: Client, contract: Contract) -> None:
+    """Made, uploaded, closed, looked at and listed; refused too."""
+    path, one = f"{V}/jobs/ingest", f"{V}/jobs/ingest/{{jobId}}"
+    order = {"object": "Account", "operation": "insert", "contentType": "CSV", "lineEnding": "LF"}
+    contract.check_request("post", path, order)
+    made = await org.call("POST", "jobs/ingest", order)
+    contract.check_answer("post", path, 200, made.body)
+    csv = {"Content-Type": "text/csv"}
+    uploaded = await org.call("PUT", f"jobs/ingest/{made.body['id']}/batches", b"Name\nA\n", headers=csv)
+    assert (uploaded.status, uploaded.body) == (201, b"")
+    closed = await org.call("PATCH", f"jobs/ingest/{made.body['id']}", {"state": "UploadComplete"})
+    contract.check_answer("patch", one, 200, closed.body)
+    contract.check_answer("get", one, 200, (await org.call("GET", f"jobs/ingest/{made.body['id']}")).body)
+    contract.check_answer("get", path, 200, (await org.call("GET", "jobs/ingest")).body)
+    query = await org.call("POST", "jobs/query", {"operation": "query", "query": "SELECT Id FROM Account"})
+    contract.check_answer("post", f"{V}/jobs/query", 200, query.body)
+    refused = await org.call("POST", "jobs/query", {"operation": "query", "query": "SELECT"})
+    contract.check_answer("post", f"{V}/jobs/query", 400, refused.body)
+
+
 async def test_queries_answer_the_published_shape(org: Client, contract: Contract) -> None:
     """A page, the next page, and a refusal."""
     org.sandbox.seed("Account", [{"Name": f"A{i}"} for i in range(201)])

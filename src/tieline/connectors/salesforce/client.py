@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, cast
 from urllib.parse import quote, urlsplit
 
 import msgspec
 
 from tieline.connectors.salesforce import errors, wire
+from tieline.connectors.salesforce.bulk import BulkQuery
 from tieline.connectors.salesforce.settings import SalesforceSettings
 from tieline.connectors.salesforce.wire import QueryResult, SaveResult
-from tieline.connectors.sdk import Answer, ClientCredentials, Session
+from tieline.connectors.sdk import Answer, ClientCredentials, Session, every
 from tieline.errors import ConfigurationError, OutcomeUnknown, VendorUnavailable
 
 MAX_RECORDS = 200
@@ -42,9 +45,15 @@ class SalesforceClient:
     def __init__(self, settings: SalesforceSettings) -> None:
         self._settings = settings
         self._auth = settings.auth()
-        self._session = Session(settings.url, self._auth, errors.from_answer, timeout_s=settings.timeout_s)
+        self._session = Session(
+            settings.url, self._auth, errors.from_answer, timeout_s=settings.timeout_s, allowance=allowance
+        )
+        self.usage = self._session.usage
         self._base = f"/services/data/v{settings.api_version}"
-        self.api_usage = ""
+        self.said_at: datetime | None = None
+        self._tenant = settings.organization_id
+        self._signed: Mapping[str, str] = {}
+        self.bulk = BulkQuery(self._session, self._base)
 
     async def close(self) -> None:
         await self._session.close()
@@ -55,7 +64,8 @@ class SalesforceClient:
         """Accounts, contacts or opportunities by id: first 15 characters of the id → record, for those that stand."""
         sobject, fields = self._select(kind)
         found = await self.select(sobject, fields, ids)
-        return {native_id: self._completed(record) for native_id, record in found.items()}
+        in_currency = "CurrencyIsoCode" in wire.SHAPES[kind].record.__annotations__
+        return {native_id: self._completed(record) if in_currency else record for native_id, record in found.items()}
 
     async def select(self, sobject: str, fields: Sequence[str], ids: Sequence[str]) -> dict[str, Record]:
         """These fields of records by id, as `records` gives them. Id is always among them."""
@@ -65,16 +75,21 @@ class SalesforceClient:
             found |= {same_id(record["Id"]): record for record in await self.query(soql + id_list)}
         return found
 
-    async def query(self, soql: str) -> list[Record]:
-        """All records of a query, page after page, child relationships completed. Raises VendorUnavailable…"""
-        records: list[Record] = []
-        page: QueryResult | None = await self._page(f"{self._base}/query", {"q": soql})
-        while page is not None:
-            records += page["records"]
-            page = await self._next_page(page)
+    async def query(self, soql: str, *, deleted: bool = False) -> list[Record]:
+        """All records of a query, page after page, child relationships completed. Raises VendorUnavailable…
+
+        `deleted` finds what is in the recycle bin too.
+        """
+        records = await self._all(await self._page(f"{self._base}/{'queryAll' if deleted else 'query'}", {"q": soql}))
         for record in records:
             await self._complete_children(record)
         return records
+
+    async def count(self, sobject: str, where: str) -> int:
+        """How many records a condition finds, deleted ones included."""
+        condition = f" WHERE {where}" if where else ""
+        page = await self._page(f"{self._base}/queryAll", {"q": f"SELECT COUNT() FROM {sobject}{condition}"})
+        return page["totalSize"]
 
     async def organization(self) -> Record:
         """The org's own record: Id, Name, OrganizationType, IsSandbox."""
@@ -82,6 +97,19 @@ class SalesforceClient:
         if not found:
             raise VendorUnavailable("Salesforce answered without its Organization record")
         return found[0]
+
+    async def pubsub_metadata(self) -> list[tuple[str, str]]:
+        """What proves a session to the Pub/Sub API: the token, where the org lives, and the org's id."""
+        self._signed = await self._auth.headers(self._session.http(), "GET", self._settings.url)
+        token = self._signed["Authorization"].removeprefix("Bearer ")
+        if not self._tenant:
+            self._tenant = str((await self.organization())["Id"])
+        instance = self.instance_url() or self._settings.url
+        return [("accesstoken", token), ("instanceurl", instance), ("tenantid", self._tenant)]
+
+    def renew_session(self) -> None:
+        """The Pub/Sub API does not accept the session any more: the next one is a new one."""
+        self._auth.forget(self._signed)
 
     def instance_url(self) -> str:
         """Where Salesforce says this org lives, "" before the first token."""
@@ -94,6 +122,15 @@ class SalesforceClient:
         if told and urlsplit(told).netloc.lower() != urlsplit(self._settings.url).netloc.lower():
             raise ConfigurationError(f"salesforce: `url` is {self._settings.url}, but this org lives at {told}")
 
+    async def describe(self, sobject: str) -> Record:
+        """What the org says of an object: its fields and relationships."""
+        try:
+            answer = await self._session.request("GET", f"{self._base}/sobjects/{sobject}/describe", writes=False)
+            told = _decoded(answer)
+        except OutcomeUnknown as error:
+            raise VendorUnavailable(str(error)) from error
+        return told if isinstance(told, dict) else {}
+
     # writing
 
     async def update(self, records: Sequence[Record]) -> tuple[list[SaveResult], str]:
@@ -103,7 +140,6 @@ class SalesforceClient:
         """
         body = {"allOrNone": False, "records": list(records)}
         answer = await self._session.request("PATCH", f"{self._base}/composite/sobjects", writes=True, json=body)
-        self._note_usage(answer)
         rows = _decoded(answer)
         if not isinstance(rows, list) or len(rows) != len(records) or not all(isinstance(r, dict) for r in rows):
             raise OutcomeUnknown(f"Salesforce answered {len(records)} records with something else than a row for each")
@@ -112,40 +148,40 @@ class SalesforceClient:
     # inside
 
     async def _page(self, path: str, params: Mapping[str, str] | None = None) -> QueryResult:
-        try:
-            answer = await self._session.request("GET", path, writes=False, params=params)
-            self._note_usage(answer)
-            page = _decoded(answer)
-        except OutcomeUnknown as error:
-            raise VendorUnavailable(str(error)) from error
+        page = await self._read(path, params)
         if not isinstance(page, dict) or not isinstance(page.get("records"), list):
             raise VendorUnavailable("Salesforce answered a query with something else than records")
         return cast("QueryResult", page)
 
-    async def _next_page(self, page: QueryResult) -> QueryResult | None:
-        if page.get("done", True):
-            return None
-        return await self._page(page["nextRecordsUrl"])
+    async def _read(self, path: str, params: Mapping[str, str] | None = None) -> Any:
+        try:
+            answer = await self._session.request("GET", path, writes=False, params=params)
+            self.said_at = _date(answer) or self.said_at
+            return _decoded(answer)
+        except OutcomeUnknown as error:
+            raise VendorUnavailable(str(error)) from error
+
+    async def _all(self, first: QueryResult) -> list[Record]:
+        """The records of a page and of all that follow it, each page by the link in the one before."""
+
+        async def read(link: str) -> tuple[list[Record], str | None]:
+            page = await self._page(link) if link else first
+            return page["records"], None if page.get("done", True) else page["nextRecordsUrl"]
+
+        return await every("Salesforce", "", read)
 
     async def _complete_children(self, record: Record) -> None:
         # a child relationship has pages of its own: a deal of very many lines would silently lose some
         for child in record.values():
             if isinstance(child, dict) and child.get("done") is False:
-                page = await self._next_page(cast("QueryResult", child))
-                while page is not None:
-                    child["records"] += page["records"]
-                    page = await self._next_page(page)
+                child["records"] = await self._all(cast("QueryResult", child))
                 child["done"] = True
 
     def _select(self, kind: str) -> tuple[str, list[str]]:
-        if kind == "opportunity":
-            lines = f"(SELECT {', '.join(wire.LINE_FIELDS)} FROM OpportunityLineItems ORDER BY SortOrder, Id)"
-            return "Opportunity", [*self._kept(wire.OPPORTUNITY_FIELDS), lines]
-        if kind == "account":
-            return "Account", self._kept(wire.ACCOUNT_FIELDS)
-        if kind == "contact":
-            return "Contact", list(wire.CONTACT_FIELDS)
-        raise ConfigurationError(f"salesforce: there is nothing to fetch of kind {kind!r}")
+        shape = wire.SHAPES.get(kind)
+        if shape is None:
+            raise ConfigurationError(f"salesforce: there is nothing to fetch of kind {kind!r}")
+        return shape.sobject, self._kept(shape.fields())
 
     def _kept(self, fields: Sequence[str]) -> list[str]:
         left_out = set()
@@ -172,12 +208,23 @@ class SalesforceClient:
         for start in range(0, len(known), size):
             yield "(" + ", ".join(f"'{i}'" for i in known[start : start + size]) + ")"
 
-    def _note_usage(self, answer: Answer) -> None:
-        """Keep what Salesforce says of the day's calls: `api-usage=18/15000`."""
-        for part in answer.headers.get("sforce-limit-info", "").split(";"):
-            name, _, value = part.strip().partition("=")
-            if name == "api-usage":
-                self.api_usage = value
+
+def allowance(answer: Answer) -> tuple[int, int] | None:
+    """What Salesforce says of the last 24 hours: `Sforce-Limit-Info: api-usage=18/15000; api-bursts=1/750`."""
+    for part in answer.headers.get("sforce-limit-info", "").split(";"):
+        name, _, value = part.strip().partition("=")
+        used, _, per_day = value.partition("/")
+        if name == "api-usage" and used.isdecimal() and per_day.isdecimal():
+            return int(per_day), int(used)
+    return None
+
+
+def _date(answer: Answer) -> datetime | None:
+    """What time it is there, by the answer's own header, in whole seconds."""
+    try:
+        return parsedate_to_datetime(answer.headers.get("date", ""))
+    except ValueError:
+        return None
 
 
 def _decoded(answer: Answer) -> Any:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from tieline.connectors.salesforce import errors, webhooks
 from tieline.connectors.salesforce.client import MAX_RECORDS, Record, SalesforceClient, is_id, same_id
-from tieline.connectors.salesforce.polling import Place, literal
+from tieline.connectors.salesforce.fields import SOBJECTS, shape_schema
+from tieline.connectors.salesforce.polling import Place
 from tieline.connectors.salesforce.settings import SalesforceSettings
-from tieline.connectors.salesforce.wire import SaveResult
+from tieline.connectors.salesforce.sweeping import Sweep
+from tieline.connectors.salesforce.wire import SHAPES, SaveResult
 from tieline.connectors.sdk import stands_as_sent
 from tieline.engine.ports import (
     Absent,
@@ -23,9 +26,14 @@ from tieline.engine.ports import (
     Operation,
     Outcome,
     Safety,
+    Usage,
     Wire,
 )
-from tieline.errors import ConfigurationError, RejectedByVendor, TielineError, TransientError, VendorUnavailable
+from tieline.errors import ConfigurationError, RejectedByVendor, TielineError, TransientError
+
+if TYPE_CHECKING:
+    from tieline.connectors.salesforce.changefeed import ChangeFeed
+    from tieline.connectors.salesforce.pubsub import Bus
 
 STREAM = "won_opportunities"
 
@@ -38,7 +46,13 @@ DEAL_STATUS = Operation(
     mapping="deal_status -> salesforce.opportunity",
     bulk=MAX_RECORDS,
     concurrency=2,
+    creates=False,
 )
+
+
+def event_stream(kind: str) -> str:
+    """The stream of a kind's change events."""
+    return f"{kind}_events"
 
 
 def manifest(settings: SalesforceSettings | None = None) -> Manifest:
@@ -47,10 +61,12 @@ def manifest(settings: SalesforceSettings | None = None) -> Manifest:
         vendor="salesforce",
         api_version=settings.api_version if settings else "62.0",
         operations=(DEAL_STATUS,),
-        reads=("opportunity", "account", "contact"),
-        streams=(STREAM,),
+        reads=tuple(SHAPES),
+        catalogues=("product",),
+        scopes=("api",),
+        streams=(STREAM, *(event_stream(kind) for kind in settings.change_events)) if settings else (STREAM,),
         notices=("opportunity",),
-        limits=Limits(slots=settings.slots if settings else 8),
+        limits=_limits(settings) if settings else Limits(slots=8),
     )
 
 
@@ -62,6 +78,9 @@ class SalesforceConnector:
         self.manifest = manifest(settings)
         self._settings = settings
         self._client = SalesforceClient(settings)
+        self._won = Sweep(self._client, settings, "opportunity", "IsWon = true")
+        self._bus: Bus | None = None
+        self._feeds = self._open_feeds()
 
     async def send(self, operation: Operation, calls: Sequence[Call]) -> Sequence[Outcome]:
         """Write the status of deals: one call per 200, and never the same deal twice in one call."""
@@ -103,21 +122,28 @@ class SalesforceConnector:
             raise ConfigurationError(f"salesforce: there is no catalogue of kind {kind!r}")
         return await self._client.query("SELECT Id, ProductCode, Name, IsActive FROM Product2 ORDER BY Id")
 
+    async def describe(self, shape: str) -> Wire | None:
+        """The JSON Schema of a shape as this org has it: the user's own rights decide which fields it shows."""
+        return await shape_schema(SOBJECTS[shape], self._client.describe) if shape in SOBJECTS else None
+
     async def changes(self, stream: str, cursor: str) -> Changes:
-        """Won deals behind a cursor, oldest change first; a deal may come again, none is left out."""
+        """What changed behind a cursor, oldest change first; a record may come again, none is left out.
+
+        `won_opportunities` is swept. A stream of change events is heard, and never ends while it can be heard: a read
+        waits `listen_s` for the next event.
+        """
+        if feed := self._feeds.get(stream):
+            return await feed.after(cursor)
         if stream != STREAM:
             raise ConfigurationError(f"salesforce: there is no stream {stream!r}")
-        place, size = Place.of(cursor, self._settings.since), self._settings.page_size
-        page = await self._page(place, size)
-        if len(page) < size:
-            after = place.after_sweep(page, self._settings.overlap_s)
-            return Changes(kind="opportunity", changed=page, cursor=after.cursor)
-        if not place.head:
-            # the head must be seen before the page it is used for is read
-            place = place._replace(head=await self._head())
-            page = await self._page(place, size)
-        after = place.after_page(page, place.head)
-        return Changes(kind="opportunity", changed=page, cursor=after.cursor, more=True)
+        found = await self._won.after(Place.of(cursor, self._settings.since))
+        return Changes(
+            kind="opportunity",
+            changed=found.changed,
+            actions=found.actions,
+            cursor=found.place.cursor,
+            more=found.more,
+        )
 
     async def notices(self, headers: Mapping[str, str], body: bytes, query: Mapping[str, str]) -> list[Notice]:
         """The notifications of an outbound message, once its token and org are verified."""
@@ -127,6 +153,10 @@ class SalesforceConnector:
         """SOAP with Ack true: anything else and Salesforce sends the message again."""
         return 200, "text/xml; charset=utf-8", webhooks.ACKNOWLEDGEMENT
 
+    def usage(self) -> Usage:
+        """Every answer of Salesforce tells the calls of the last 24 hours, all its clients together."""
+        return self._client.usage()
+
     async def check(self) -> str:
         """Who we are there: the org, its id and edition, and the API calls of the day."""
         org = await self._client.organization()
@@ -134,12 +164,41 @@ class SalesforceConnector:
         expected = self._settings.organization_id
         if expected and same_id(expected) != same_id(org["Id"]):
             raise ConfigurationError(f"salesforce: `organization_id` is {expected}, but this org is {org['Id']}")
-        usage = f", {self._client.api_usage} API calls used today" if self._client.api_usage else ""
+        calls = self._client.usage()
+        usage = f", {calls.used:,} of {calls.per_day:,} API calls used in 24 hours" if calls.used is not None else ""
         edition = f"{org['OrganizationType']}{', sandbox' if org['IsSandbox'] else ''}"
         return f"{org['Name']} ({edition}, {org['Id']}), API {self._settings.api_version}{usage}"
 
     async def close(self) -> None:
+        for feed in self._feeds.values():
+            await feed.close()
+        if self._bus is not None:
+            await self._bus.close()
         await self._client.close()
+
+    def _open_feeds(self) -> dict[str, ChangeFeed]:
+        """A feed for each kind of `change_events`. Raises ConfigurationError without the extra `pubsub`."""
+        if not self._settings.change_events:
+            return {}
+        try:
+            from tieline.connectors.salesforce.changefeed import ChangeFeed
+        except ModuleNotFoundError as error:
+            raise ConfigurationError(
+                f"salesforce: `change_events` needs the extra `pubsub` ({error.name} is missing): "
+                "pip install 'tieline[pubsub]'"
+            ) from error
+        return {
+            event_stream(kind): ChangeFeed(self._client, self._settings, kind, self._shared_bus)
+            for kind in self._settings.change_events
+        }
+
+    def _shared_bus(self) -> Bus:
+        """The Pub/Sub API, one channel for all streams of this connection."""
+        if self._bus is None:
+            from tieline.connectors.salesforce.pubsub import Bus
+
+            self._bus = Bus(self._settings.pubsub_url)
+        return self._bus
 
     async def _send_wave(self, wave: Wave) -> tuple[dict[int, Outcome], TielineError | None]:
         """One call: what became of each record, and the error when it was not answered at all.
@@ -159,22 +218,15 @@ class SalesforceConnector:
             return {i: error for i, _ in wave}, error
         return {i: _outcome(call, row, request_id) for (i, call), row in zip(wave, rows, strict=True)}, None
 
-    async def _page(self, place: Place, size: int) -> list[tuple[str, str]]:
-        where = " AND ".join(filter(None, ("IsWon = true", place.condition())))
-        soql = f"SELECT Id, SystemModstamp FROM Opportunity WHERE {where} ORDER BY SystemModstamp, Id LIMIT {size}"
-        return [(record["Id"], literal(record["SystemModstamp"])) for record in await self._client.query(soql)]
-
-    async def _head(self) -> str:
-        soql = "SELECT SystemModstamp FROM Opportunity WHERE IsWon = true ORDER BY SystemModstamp DESC LIMIT 1"
-        newest = await self._client.query(soql)
-        if not newest:
-            raise VendorUnavailable("the won deals of Salesforce changed while they were read")
-        return literal(newest[0]["SystemModstamp"])
-
 
 def open_connector(name: str, settings: SalesforceSettings) -> SalesforceConnector:
     """Connect lazily: the first call gets the token."""
     return SalesforceConnector(name, settings)
+
+
+def _limits(settings: SalesforceSettings) -> Limits:
+    # a stream that listens holds a slot while it waits; the slots of postings are not its to hold
+    return Limits(slots=settings.slots + len(settings.change_events), per_day=settings.per_day)
 
 
 def _known(operation: Operation) -> None:

@@ -59,28 +59,37 @@ CODES: dict[str, tuple[Next, str]] = {
     "INVALID_AUTH_HEADER": (Next.RIGHTS, "the session is not accepted"),
     "API_DISABLED_FOR_ORG": (Next.RIGHTS, "this org or user has no API access"),
     "FUNCTIONALITY_NOT_ENABLED": (Next.RIGHTS, "a feature this call needs is not switched on"),
+    "INVALID_INPUT": (Next.PERSON, "the request is not understood"),
     "INVALID_LOGIN": (Next.RIGHTS, "the login is not accepted"),
     "BAD_REQUEST": (Next.PERSON, "the request is not understood"),
     "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY": (Next.PERSON, "an automation of your org stopped the save"),
     "DELETE_FAILED": (Next.PERSON, "the record may not be deleted"),
     "DUPLICATES_DETECTED": (Next.PERSON, "a duplicate rule of your org stopped the save"),
+    "DUPLICATE_EXTERNAL_ID": (Next.PERSON, "several records have this external id"),
     "DUPLICATE_VALUE": (Next.PERSON, "another record has this value already, and it must be unique"),
     "ENTITY_IS_DELETED": (Next.PERSON, "the record has been deleted"),
     "ENTITY_IS_LOCKED": (Next.PERSON, "the record is locked by an approval"),
     "EXCEEDED_ID_LIMIT": (Next.PERSON, "too many records in one call"),
+    "FAILED_ACTIVATION": (Next.PERSON, "the record may not become active"),
+    "FEATURENOTENABLED": (Next.PERSON, "a feature this call needs is not switched on"),
     "FIELD_CUSTOM_VALIDATION_EXCEPTION": (Next.PERSON, "a validation rule of your org stopped the save"),
     "FIELD_FILTER_VALIDATION_EXCEPTION": (Next.PERSON, "the value does not pass a lookup filter"),
     "FIELD_INTEGRITY_EXCEPTION": (Next.PERSON, "the values do not go together"),
     "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY": (Next.PERSON, "Tieline's user may not use a related record"),
     "INSUFFICIENT_ACCESS": (Next.PERSON, "Tieline's user may not see or change this record"),
     "INSUFFICIENT_ACCESS_OR_READONLY": (Next.PERSON, "Tieline's user may not change this record"),
+    "INVALIDJOB": (Next.PERSON, "the bulk job is not understood"),
+    "INVALIDJOBSTATE": (Next.PERSON, "the bulk job is in another state"),
     "INVALID_CROSS_REFERENCE_KEY": (Next.PERSON, "a record it refers to does not exist"),
     "INVALID_EMAIL_ADDRESS": (Next.PERSON, "the e-mail address is not valid"),
     "INVALID_FIELD": (Next.PERSON, "a field does not exist there or is hidden from Tieline's user"),
     "INVALID_FIELD_FOR_INSERT_UPDATE": (Next.PERSON, "Tieline's user may not write a field"),
     "INVALID_ID_FIELD": (Next.PERSON, "an id is not one of Salesforce"),
     "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST": (Next.PERSON, "the value is not in the field's list"),
+    "INVALID_OPERATION": (Next.PERSON, "the call does not fit the record"),
     "INVALID_QUERY_FILTER_OPERATOR": (Next.PERSON, "a filter does not fit its field"),
+    "INVALID_REPLICATION_DATE": (Next.PERSON, "the time asked for is out of reach"),
+    "INVALID_STATUS": (Next.PERSON, "the status cannot change so"),
     "INVALID_TYPE": (Next.PERSON, "the object does not exist there or is hidden from Tieline's user"),
     "INVALID_TYPE_ON_FIELD_IN_RECORD": (Next.PERSON, "a value has the wrong type"),
     "JSON_PARSER_ERROR": (Next.PERSON, "a value has the wrong type"),
@@ -88,14 +97,18 @@ CODES: dict[str, tuple[Next, str]] = {
     "MALFORMED_ID": (Next.PERSON, "an id is not one of Salesforce"),
     "MALFORMED_QUERY": (Next.PERSON, "the query is not understood"),
     "METHOD_NOT_ALLOWED": (Next.PERSON, "the call is not offered in this API version"),
+    "MISSING_ARGUMENT": (Next.PERSON, "the request says too little"),
     "NOT_FOUND": (Next.PERSON, "it does not exist there"),
     "NUMBER_OUTSIDE_VALID_RANGE": (Next.PERSON, "the number is too large for its field"),
+    "PRECONDITION_FAILED": (Next.PERSON, "somebody else changed the record meanwhile"),
     "QUERY_TOO_COMPLICATED": (Next.PERSON, "the query is too long"),
+    "REQUEST_ENTITY_TOO_LARGE": (Next.PERSON, "the upload is too large"),
     "REQUIRED_FIELD_MISSING": (Next.PERSON, "a required field is empty"),
     "STANDARD_PRICE_NOT_DEFINED": (Next.PERSON, "the product has no standard price"),
     "STORAGE_LIMIT_EXCEEDED": (Next.PERSON, "your org has no storage left"),
     "STRING_TOO_LONG": (Next.PERSON, "the text is too long for its field"),
     "UNSUPPORTED_API_VERSION": (Next.PERSON, "this API version is not offered any more"),
+    "UNSUPPORTED_MEDIA_TYPE": (Next.PERSON, "the format is not accepted"),
 }
 """Salesforce's code → what to do next, and the reason in plain words. An unknown code goes by its status."""
 
@@ -125,7 +138,7 @@ def from_answer(answer: Answer) -> TielineError | None:
         return None
     items = error_items(answer.body)
     request_id = answer.headers.get(REQUEST_ID, "")
-    return _make("Salesforce refused the call", items, answer.status, request_id, _retry_after_s(answer))
+    return _make("Salesforce refused the call", items, answer.status, request_id, answer.retry_after_s())
 
 
 def from_row(what: str, errors: Sequence[ErrorItem], request_id: str = "") -> TielineError:
@@ -186,8 +199,3 @@ def _unlisted(status: int) -> tuple[Next, str]:
 
 def _clean(text: Any) -> str:
     return " ".join(str(text).split())[:MAX_TEXT] if text else ""
-
-
-def _retry_after_s(answer: Answer) -> float:
-    text = answer.headers.get("retry-after", "")
-    return float(text) if text.isdigit() else 0.0

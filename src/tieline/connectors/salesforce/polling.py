@@ -1,4 +1,4 @@
-"""Where a poll of won deals stands: the cursor, and the rule by which it moves.
+"""Where a sweep stands: the cursor, and the rule by which it moves.
 
 The one assumption: when a record with stamp T is visible, every record stamped at or before T - overlap is visible
 too (stamps are whole seconds and given before the commit). So a sweep that has seen `head` may forget everything up
@@ -19,24 +19,27 @@ class Place(NamedTuple):
     """How far polling has come. `id` is set inside a sweep of several pages: what follows (stamp, id) is next.
 
     Without `id` a sweep begins at `stamp`, inclusive. `head` is the youngest stamp seen before the sweep was read.
+    `job` is the bulk query that lists the rest of the sweep, `locator` its next page.
     """
 
     stamp: str = ""
     id: str = ""
     head: str = ""
+    job: str = ""
+    locator: str = ""
 
     @classmethod
     def of(cls, cursor: str, since: str) -> Place:
         """Read a cursor; "" begins at `since`. Raises ConfigurationError for one that is not ours."""
         parts = cursor.split("|") if cursor else [since, "", ""]
-        if len(parts) != 3 or not (parts[1] == "" or is_id(parts[1])):
-            raise ConfigurationError(f"salesforce: {cursor!r} is not a cursor of the stream of won deals")
-        stamp, native_id, head = parts
-        return cls(literal(stamp) if stamp else "", native_id, literal(head) if head else "")
+        if len(parts) not in (3, 5) or not all(part == "" or is_id(part) for part in (parts[1], *parts[3:4])):
+            raise ConfigurationError(f"salesforce: {cursor!r} is not a cursor of a sweep")
+        stamp, native_id, head, *bulk = parts
+        return cls(literal(stamp) if stamp else "", native_id, literal(head) if head else "", *bulk)
 
     @property
     def cursor(self) -> str:
-        return "|".join(self)
+        return "|".join(self if self.job else self[:3])
 
     def condition(self) -> str:
         """The SOQL condition for what comes next, "" for everything."""
@@ -59,6 +62,14 @@ class Place(NamedTuple):
         back = literal(_moment(head) - timedelta(seconds=overlap_s))
         begun_at = "" if self.id else self.stamp
         return Place(max(back, begun_at))
+
+    def heard(self, stamp: str, overlap_s: float) -> Place:
+        """The place once every commit up to a moment was told: back by the overlap, never behind where it was.
+
+        Commits are told to the millisecond, stamps of records are whole seconds and given before the commit.
+        """
+        back = literal(_moment(stamp) - timedelta(seconds=overlap_s))
+        return Place(max(back, self.stamp))
 
 
 def literal(stamp: str | datetime) -> str:

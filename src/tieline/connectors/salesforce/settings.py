@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from tieline.connectors.salesforce.wire import SHAPES
 from tieline.connectors.sdk import Auth, ClientCredentials, JwtBearer
 from tieline.errors import ConfigurationError
 
@@ -22,6 +23,11 @@ class SalesforceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     `multi_currency` false: the org has no CurrencyIsoCode, every amount is in `currency`.
     `country_codes` false: State and Country picklists are off, so the account has no BillingCountryCode.
     `overlap_s`: by how much the order in which deals become visible may differ from the order of their stamps.
+    `slots`: how many calls may be in flight. `per_day`: how many calls of any 24 hours are ours, where that is fewer
+    than Salesforce says in its answers.
+    `bulk_above`: a sweep of more records than this reads them from a bulk query job; 0 never does.
+    `change_events`: kinds heard over the Pub/Sub API ("opportunity", "account"…), each a stream `opportunity_events`;
+    needs the extra `pubsub`. `listen_s` is how long one read waits for events; plain http is for loopback.
     `since` (ISO 8601 with offset) is where polling begins for a connection without a cursor; "" is everything.
     """
 
@@ -43,6 +49,11 @@ class SalesforceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     since: str = ""
     page_size: int = 500
     slots: int = 8
+    per_day: int = 0
+    bulk_above: int = 2_000
+    change_events: tuple[str, ...] = ()
+    pubsub_url: str = "https://api.pubsub.salesforce.com:7443"
+    listen_s: float = 5.0
     timeout_s: float = 30.0
 
     def __post_init__(self) -> None:
@@ -50,6 +61,12 @@ class SalesforceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
             raise ConfigurationError("salesforce: `currency` must be set when `multi_currency` is false")
         if not 1 <= self.page_size <= 500:
             raise ConfigurationError(f"salesforce: `page_size` must be from 1 to 500, not {self.page_size}")
+
+        unknown = [kind for kind in self.change_events if kind not in SHAPES]
+        if unknown:
+            raise ConfigurationError(
+                f"salesforce: `change_events` names {', '.join(unknown)}; there are {', '.join(SHAPES)}"
+            )
 
     def __repr__(self) -> str:
         return f"SalesforceSettings({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"

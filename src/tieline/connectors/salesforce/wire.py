@@ -6,8 +6,9 @@ Ids are 18 characters; currency, percent and double fields are decimals; a date 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 
 class ErrorItem(TypedDict, total=False):
@@ -134,18 +135,175 @@ class Opportunity(TypedDict, total=False):
     OpportunityLineItems: LineItems | None
 
 
-SCHEMAS: dict[str, Any] = {
-    "salesforce.account": Account,
-    "salesforce.contact": Contact,
-    "salesforce.opportunity": Opportunity,
+class Product(TypedDict, total=False):
+    """What is sold."""
+
+    Id: str
+    Name: str
+    ProductCode: str | None
+    Description: str | None
+    Family: str | None
+    IsActive: bool
+    QuantityUnitOfMeasure: str | None
+    StockKeepingUnit: str | None
+    SystemModstamp: str
+
+
+class Price(TypedDict, total=False):
+    """What a product costs in one price book and currency."""
+
+    Id: str
+    Pricebook2Id: str
+    Product2Id: str
+    Product2: ProductName | None
+    UnitPrice: Decimal
+    CurrencyIsoCode: str
+    IsActive: bool
+    SystemModstamp: str
+
+
+class QuoteLineItem(TypedDict, total=False):
+    """A line of a quote, priced as that of a deal."""
+
+    Id: str
+    QuoteId: str
+    Product2Id: str
+    Product2: ProductName | None
+    Quantity: Decimal
+    ListPrice: Decimal | None
+    UnitPrice: Decimal
+    Discount: Decimal | None
+    TotalPrice: Decimal
+    ServiceDate: str | None
+    SortOrder: int | None
+    Description: str | None
+
+
+class QuoteLines(TypedDict, total=False):
+    totalSize: int
+    done: bool
+    records: list[QuoteLineItem]
+
+
+class Quote(TypedDict, total=False):
+    """An offer for a deal. `GrandTotal` is TotalPrice with tax and shipping."""
+
+    Id: str
+    Name: str
+    QuoteNumber: str
+    OpportunityId: str
+    AccountId: str | None
+    ContactId: str | None
+    Status: str | None
+    ExpirationDate: str | None
+    CurrencyIsoCode: str
+    Subtotal: Decimal | None
+    TotalPrice: Decimal | None
+    Tax: Decimal | None
+    ShippingHandling: Decimal | None
+    GrandTotal: Decimal | None
+    IsSyncing: bool
+    SystemModstamp: str
+    QuoteLineItems: QuoteLines | None
+
+
+class ContractRecord(TypedDict, total=False):
+    """A signed agreement with an account; `ContractTerm` is in months, `EndDate` the last day."""
+
+    Id: str
+    ContractNumber: str
+    AccountId: str
+    Status: str
+    StatusCode: str
+    StartDate: str | None
+    EndDate: str | None
+    ContractTerm: int | None
+    CustomerSignedDate: str | None
+    CurrencyIsoCode: str
+    SystemModstamp: str
+
+
+class OrderItem(TypedDict, total=False):
+    """A line of an order; `TotalPrice` is without tax."""
+
+    Id: str
+    OrderId: str
+    OrderItemNumber: str
+    Product2Id: str
+    Product2: ProductName | None
+    Quantity: Decimal
+    ListPrice: Decimal | None
+    UnitPrice: Decimal
+    TotalPrice: Decimal
+    ServiceDate: str | None
+    EndDate: str | None
+    Description: str | None
+
+
+class OrderLines(TypedDict, total=False):
+    totalSize: int
+    done: bool
+    records: list[OrderItem]
+
+
+class Order(TypedDict, total=False):
+    """What an account ordered; it counts once its status is Activated."""
+
+    Id: str
+    OrderNumber: str
+    AccountId: str | None
+    ContractId: str | None
+    EffectiveDate: str
+    EndDate: str | None
+    Status: str
+    StatusCode: str
+    Type: str | None
+    CurrencyIsoCode: str
+    TotalAmount: Decimal
+    ActivatedDate: str | None
+    SystemModstamp: str
+    OrderItems: OrderLines | None
+
+
+class Shape(NamedTuple):
+    """How one kind is read: its object, its record, and where it has lines, their relationship, type and order."""
+
+    sobject: str
+    record: Any
+    lines: str = ""
+    line: Any = None
+    order: str = ""
+
+    def fields(self) -> list[str]:
+        """What is asked for, field by field: SOQL has no `*`."""
+        own = _asked([name for name in self.record.__annotations__ if name != self.lines])
+        if not self.lines:
+            return own
+        return [
+            *own,
+            f"(SELECT {', '.join(_asked(self.line.__annotations__))} FROM {self.lines} ORDER BY {self.order})",
+        ]
+
+
+SHAPES: dict[str, Shape] = {
+    "opportunity": Shape(
+        "Opportunity", Opportunity, "OpportunityLineItems", OpportunityLineItem, order="SortOrder, Id"
+    ),
+    "account": Shape("Account", Account),
+    "contact": Shape("Contact", Contact),
+    "product": Shape("Product2", Product),
+    "price": Shape("PricebookEntry", Price),
+    "quote": Shape("Quote", Quote, "QuoteLineItems", QuoteLineItem, order="SortOrder, Id"),
+    "contract": Shape("Contract", ContractRecord),
+    "order": Shape("Order", Order, "OrderItems", OrderItem, order="OrderItemNumber"),
 }
+"""The kinds that are read."""
+
+SCHEMAS: dict[str, Any] = {f"salesforce.{kind}": shape.record for kind, shape in SHAPES.items()}
 """The names mapping tables use."""
 
-ACCOUNT_FIELDS = tuple(Account.__annotations__)
-CONTACT_FIELDS = tuple(Contact.__annotations__)
-OPPORTUNITY_FIELDS = tuple(name for name in Opportunity.__annotations__ if name != "OpportunityLineItems")
-LINE_FIELDS = (
-    *(name for name in OpportunityLineItem.__annotations__ if name != "Product2"),
-    *(f"Product2.{name}" for name in ProductName.__annotations__),
-)
-"""What is asked for, field by field: SOQL has no `*`."""
+
+def _asked(names: Iterable[str]) -> list[str]:
+    """Fields as a query names them: of a product, what a line shows of it."""
+    product = [f"Product2.{name}" for name in ProductName.__annotations__]
+    return [field for name in names for field in (product if name == "Product2" else [name])]
