@@ -377,6 +377,99 @@ def raises_on_a_filter_that_makes_no_sense(tenant: Tenant) -> None:
 
 
 @suite.check
+def amends_a_subscription_whole_or_not_at_all(tenant: Tenant) -> None:
+    """Dearer seats from July; with a second change that is faulty, neither."""
+    api = tenant.client.orders_api()
+    pricing = {"recurringPerUnit": {"listPrice": 12}}
+    update = {"productRatePlanNumber": "PRP-SEATS", "chargeUpdates": [{"chargeNumber": "C-3-1", "pricing": pricing}]}
+    good = {"type": "UpdateProduct", "triggerDates": contract_effective("2026-07-15"), "updateProduct": update}
+    wrong = {"type": "RemoveProduct", "removeProduct": {"subscriptionRatePlanNumber": "SRP-none"}}
+    refused = api.create_order(amendment("5", good, wrong))
+    assert refused.success is False, refused
+    assert len(segments(tenant, "C-3-1")) == 1
+    made = api.create_order(amendment("5", good))
+    assert (made.success, made.subscription_numbers) == (True, ["S-3"]), made
+    assert segments(tenant, "C-3-1") == [10, 12]
+
+
+def amendment(number: str, *actions: dict[str, Any]) -> Any:
+    entry = {"subscriptionNumber": "S-3", "orderActions": list(actions)}
+    head = {"orderNumber": f"O-{number}", "orderDate": START, "existingAccountNumber": "A-2"}
+    return zuora_sdk.CreateOrderRequest.from_dict({**head, "subscriptions": [entry]})
+
+
+def contract_effective(day: str) -> list[dict[str, str]]:
+    return [{"name": "ContractEffective", "triggerDate": day}]
+
+
+def segments(tenant: Tenant, number: str) -> list[Any]:
+    read = tenant.client.subscriptions_api().get_subscription_by_key("S-3")
+    return [c.price for p in read.rate_plans for c in p.rate_plan_charges if c.number == number]
+
+
+@suite.check
+def makes_and_changes_a_contact(tenant: Tenant) -> None:
+    api = tenant.client.contacts_api()
+    person = {"accountNumber": "A-1", "firstName": "Grace", "lastName": "Hopper", "country": "Germany"}
+    made = api.create_contact(zuora_sdk.CreateContactRequest.from_dict(person))
+    assert made.success, made
+    api.update_contact(made.id, zuora_sdk.UpdateContactRequest.from_dict({"city": "Hamburg"}))
+    assert api.get_contact(made.id).city == "Hamburg"
+
+
+@suite.check
+def refunds_a_credit_memo_and_no_more_than_it_holds(tenant: Tenant) -> None:
+    charge = tenant.charge_id("SETUP")
+    line = {"chargeId": charge, "productRatePlanChargeId": charge, "amount": 20}
+    request = {"accountNumber": "A-2", "charges": [line], "autoPost": True}
+    memos = tenant.client.credit_memos_api()
+    memo = memos.create_credit_memo_from_charge(zuora_sdk.CreateCreditMemoFromChargeRequest.from_dict(request))
+    assert memo.success, memo
+
+    def refund(amount: int) -> Any:
+        body = {"type": "External", "methodType": "Check", "totalAmount": amount}
+        return memos.refund_credit_memo(memo.id, zuora_sdk.RefundCreditMemoRequest.from_dict(body))
+
+    assert refund(21).success is False
+    made = refund(20)
+    assert (made.success, made.amount, made.credit_memo_id) == (True, 20, memo.id), made
+    assert memos.get_credit_memo(memo.number).unapplied_amount == 0
+    read = tenant.client.refunds_api().get_refund(made.id)
+    assert (read.status, read.method_type) == ("Processed", "Check"), read
+
+
+@suite.check
+def bills_by_a_debit_memo_and_takes_its_payment(tenant: Tenant) -> None:
+    """30.00 beside any invoice, posted and paid."""
+    charge = tenant.charge_id("SETUP")
+    line = {"chargeId": charge, "productRatePlanChargeId": charge, "amount": 30}
+    memos = tenant.client.debit_memos_api()
+    made = memos.create_debit_memo_from_charge(
+        zuora_sdk.CreateDebitMemoFromChargeRequest.from_dict({"accountNumber": "A-2", "charges": [line]})
+    )
+    assert (made.success, made.status, made.amount) == (True, "Draft", 30), made
+    assert memos.post_debit_memo(made.number).status == "Posted"
+    money = {"type": "External", "accountNumber": "A-2", "amount": 30, "currency": "EUR"}
+    steps = {"debitMemos": [{"debitMemoId": made.id, "amount": 30}]}
+    paid = tenant.client.payments_api().create_payment(zuora_sdk.CreatePaymentRequest.from_dict({**money, **steps}))
+    assert (paid.success, paid.unapplied_amount) == (True, 0), paid
+    assert (memos.get_debit_memo(made.number).balance, len(memos.get_debit_memo_items(made.id).items)) == (0, 1)
+    (found,) = tenant.client.object_queries_api().query_debit_memos(filter=["memoNumber.EQ:" + made.number]).data
+    assert (found.total_amount, found.balance) == (30, 0), found
+
+
+@suite.check
+def writes_off_what_is_open(tenant: Tenant) -> None:
+    """The last 40.00 of the invoice."""
+    invoices = tenant.client.invoices_api()
+    done = invoices.write_off_invoice(
+        tenant.invoice_number, zuora_sdk.WriteOffInvoiceRequest.from_dict({"comment": "gone"})
+    )
+    assert done.success, done
+    assert tenant.invoice().balance == 0
+
+
+@suite.check
 def cancels_a_subscription(tenant: Tenant) -> None:
     api = tenant.client.subscriptions_api()
     request = {"cancellationPolicy": "SpecificDate", "cancellationEffectiveDate": "2026-02-15"}

@@ -217,7 +217,8 @@ class Door:
             malformed = Refusal(Resource.UNKNOWN, Category.MALFORMED, f"Malformed request body: {error}", 400)
             return self._refused(malformed, style)
         if isinstance(answer, Answer):
-            return answer.status, self._encoded(answer.body, style)
+            file = isinstance(answer.body, bytes)
+            return answer.status, answer.body if file else self._encoded(answer.body, style)
         return 200, self._encoded(answer, style)
 
     def _locked(self, call: Call, style: str) -> None:
@@ -252,7 +253,8 @@ class Door:
         headers["Zuora-Request-Id"] = f"{self.tenant.world.random.getrandbits(128):032x}"
         if track := request.headers.get("zuora-track-id"):
             headers["Zuora-Track-Id"] = track[:64]
-        return Response(content, status, headers, media_type="application/json")
+        media = "text/csv" if request.url.path.startswith("/v1/files/") and status == 200 else "application/json"
+        return Response(content, status, headers, media_type=media)
 
 
 _BAD_KEY = Resource.UNKNOWN * 100 + Category.RULE
@@ -297,7 +299,7 @@ def multipart(content_type: str, raw: bytes) -> dict[str, tuple[str, bytes]]:
     boundary = b"--" + content_type.partition("boundary=")[2].strip('"').encode()
     fields: dict[str, tuple[str, bytes]] = {}
     for part in raw.split(boundary)[1:-1]:
-        head, _, content = part.strip(b"\r\n").partition(b"\r\n\r\n")
+        head, _, content = part.removeprefix(b"\r\n").removesuffix(b"\r\n").partition(b"\r\n\r\n")
         names = dict(
             p.strip().split("=", 1) for p in head.decode("latin-1").replace("\r\n", ";").split(";") if "=" in p
         )

@@ -4,43 +4,24 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-import pycountry
-
+from tieline_sandbox.zuora import contacts
 from tieline_sandbox.zuora.errors import Record, Resource, invalid, missing, rule
 from tieline_sandbox.zuora.model import Tenant, custom_fields
-from tieline_sandbox.zuora.store import Table
 
 _LIMITS = {"name": 255, "accountNumber": 70, "crmId": 100, "salesRep": 50, "purchaseOrderNumber": 100, "notes": 65535}
-_CONTACT_LIMITS = {
-    "firstName": 100, "lastName": 100, "address1": 255, "address2": 255, "city": 100, "state": 100,
-    "zipCode": 20, "country": 64, "workEmail": 80, "personalEmail": 80, "workPhone": 40, "nickname": 100, "county": 100,
-    "mobilePhone": 40, "homePhone": 40, "fax": 40, "taxRegion": 100, "contactDescription": 100, "otherPhone": 40,
-}  # fmt: skip
 _PLAIN = ("crmId", "notes", "purchaseOrderNumber", "communicationProfileId", "customerServiceRepName", "batch")
 _ZERO = Decimal("0.00")
-
-
-def _country_names() -> dict[str, str]:
-    names: dict[str, str] = {}
-    for c in pycountry.countries:
-        common = getattr(c, "common_name", c.name)
-        for spelling in (c.name, common, c.alpha_2, c.alpha_3):
-            names[spelling.casefold()] = common
-    return names
-
-
-_COUNTRIES = _country_names()
 
 
 def create(t: Tenant, body: Record) -> Record:
     """POST /v1/accounts. Raises Refusal."""
     _check(t, body, creating=True)
-    bill_to = _contact(body["billToContact"], "billToContact")
-    sold_to = _contact(body["soldToContact"], "soldToContact") if body.get("soldToContact") else None
+    bill_to = contacts.checked(body["billToContact"], "billToContact")
+    sold_to = contacts.checked(body["soldToContact"], "soldToContact") if body.get("soldToContact") else None
     account = t.stamped(_record(t, body))
-    account["billToId"] = _add_contact(t, account, bill_to)["id"]
+    account["billToId"] = contacts.add(t, account, bill_to)["id"]
     # One contact serves as both when no sold-to is given.
-    account["soldToId"] = _add_contact(t, account, sold_to)["id"] if sold_to else account["billToId"]
+    account["soldToId"] = contacts.add(t, account, sold_to)["id"] if sold_to else account["billToId"]
     account["shipToId"] = account["soldToId"]
     t.accounts.add(account)
     return {
@@ -61,11 +42,11 @@ def update(t: Tenant, key: str, body: Record) -> Record:
     for name in ("billTo", "soldTo", "shipTo"):
         if changed := body.get(f"{name}Contact"):
             contact = t.contacts.rows[account[f"{name}Id"]]
-            contact.update(_contact({**_contact_view(contact), **changed}, f"{name}Contact"))
+            contact.update(contacts.checked({**contacts.shown(contact), **changed}, f"{name}Contact"))
             t.touch(t.contacts, contact)
     for field in (*_PLAIN, "name", "autoPay", "billCycleDay", "paymentTerm", "parentId"):
         if field in body:
-            _relink(t.accounts, account, field, body[field])
+            t.accounts.relink(account, field, body[field])
     if "salesRep" in body:
         account["salesRepName"] = body["salesRep"]
     if "VATId" in (body.get("taxInfo") or {}):
@@ -108,9 +89,9 @@ def view(t: Tenant, key: str) -> Record:
         },
         "metrics": metrics,
         "metricsData": [metrics],
-        "billToContact": contact_view(t, a["billToId"]),
-        "soldToContact": contact_view(t, a["soldToId"]),
-        "shipToContact": contact_view(t, a["shipToId"]),
+        "billToContact": contacts.view_of(t, a["billToId"]),
+        "soldToContact": contacts.view_of(t, a["soldToId"]),
+        "shipToContact": contacts.view_of(t, a["shipToId"]),
         "taxInfo": {"VATId": a["vATId"], "companyCode": a["taxCompanyCode"]},
     }
 
@@ -130,8 +111,8 @@ def summary(t: Tenant, key: str) -> Record:
             "balance": str(a["balance"]),
             **custom_fields(a),
         },
-        "billToContact": contact_view(t, a["billToId"]),
-        "soldToContact": contact_view(t, a["soldToId"]),
+        "billToContact": contacts.view_of(t, a["billToId"]),
+        "soldToContact": contacts.view_of(t, a["soldToId"]),
         "invoices": [
             {k: i[k] for k in ("id", "invoiceNumber", "invoiceDate", "dueDate", "amount", "balance", "status")}
             for i in reversed(invoices)
@@ -167,10 +148,6 @@ def _payment_summary(t: Tenant, p: Record) -> Record:
             for part in parts
         ],
     }
-
-
-def contact_view(t: Tenant, contact_id: str) -> Record:
-    return _contact_view(t.contacts.rows[contact_id])
 
 
 def move_balance(t: Tenant, account_id: str, invoices: Decimal = _ZERO, credit: Decimal = _ZERO) -> None:
@@ -229,7 +206,7 @@ def _check(t: Tenant, body: Record, *, creating: bool) -> None:
         if not body.get(field):
             raise missing(Resource.ACCOUNT, field)
     for field, limit in _LIMITS.items():
-        _check_text(Resource.ACCOUNT, body, field, limit)
+        contacts.check_text(Resource.ACCOUNT, body, field, limit)
     if creating and body["currency"] not in t.settings.currencies:
         raise invalid(Resource.ACCOUNT, f"The currency '{body['currency']}' is invalid or is not active in the tenant.")
     if creating and (number := body.get("accountNumber")) and t.accounts.find(number):
@@ -251,45 +228,6 @@ def _check(t: Tenant, body: Record, *, creating: bool) -> None:
         raise invalid(Resource.ACCOUNT, "'VATId' should be 25 characters or less")
 
 
-def _check_text(resource: Resource, body: Record, field: str, limit: int) -> None:
-    value = body.get(field)
-    if value is None:
-        return
-    if not isinstance(value, str):
-        raise invalid(resource, f"'{field}' should be a string")
-    if len(value) > limit:
-        raise invalid(resource, f"'{field}' should be {limit} characters or less")
-
-
-def _contact(body: Record, name: str) -> Record:
-    for field in ("firstName", "lastName", "country"):
-        if not body.get(field):
-            raise missing(Resource.CONTACT, f"{name}.{field}")
-    for field, limit in _CONTACT_LIMITS.items():
-        _check_text(Resource.CONTACT, body, field, limit)
-    country = _COUNTRIES.get(body["country"].casefold())
-    if country is None:
-        raise invalid(Resource.CONTACT, f"'country' value '{body['country']}' is not a valid country name or ISO code")
-    if country in ("United States", "Canada") and not body.get("state"):
-        raise missing(Resource.CONTACT, f"{name}.state")
-    fields = {field: body.get(field) for field in _CONTACT_LIMITS if field != "zipCode"}
-    return {
-        **fields,
-        "country": country,
-        "postalCode": body.get("zipCode") or body.get("postalCode"),
-        **custom_fields(body),
-    }
-
-
-def _add_contact(t: Tenant, account: Record, contact: Record) -> Record:
-    return t.contacts.add(t.stamped({"accountId": account["id"], "accountNumber": account["accountNumber"], **contact}))
-
-
-def _contact_view(contact: Record) -> Record:
-    kept = {k: v for k, v in contact.items() if k not in ("createdById", "createdDate", "updatedById", "updatedDate")}
-    return {**kept, "zipCode": contact["postalCode"]}
-
-
 def _metrics(a: Record) -> Record:
     return {
         "balance": a["balance"],
@@ -298,11 +236,3 @@ def _metrics(a: Record) -> Record:
         "creditBalance": _ZERO,
         "unappliedPaymentAmount": a["unappliedBalance"],
     }
-
-
-def _relink(table: Table, record: Record, field: str, value: object) -> None:
-    """Change a field that the table may be indexed by."""
-    if field in table.links:
-        table.links[field].get(record.get(field), {}).pop(record["id"], None)
-        table.links[field].setdefault(value, {})[record["id"]] = None
-    record[field] = value

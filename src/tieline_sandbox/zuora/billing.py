@@ -41,7 +41,7 @@ def _bill(t: Tenant, charges: Iterable[Record], target: date, on: date, *, post:
         if items:
             t.touch(t.charges, charge)
             own = subscription["id"] if subscription["isInvoiceSeparate"] else ""
-            groups.setdefault((subscription["accountId"], own), []).extend(items)
+            groups.setdefault((subscription["invoiceOwnerId"], own), []).extend(items)
     documents = []
     for (account_id, _), items in groups.items():
         documents += _documents(t, t.accounts.rows[account_id], items, target, on, post=post)
@@ -166,20 +166,6 @@ def post_invoice(t: Tenant, invoice: Record) -> None:
             "AccountNumber": account["accountNumber"],
         },
     )
-
-
-def settle(t: Tenant, invoice: Record, amount: Decimal, by: str) -> None:
-    """Pay off (or, when negative, re-open) part of an invoice; `by` is the total that grows. Never below zero."""
-    invoice["balance"] -= amount
-    invoice[by] += amount
-    left = amount
-    for item in t.invoice_items.where("invoiceId", invoice["id"]):
-        # Oldest line first, as the vendor's default application does.
-        step = min(left, item["balance"]) if amount > 0 else max(left, item["balance"] - item["chargeAmount"])
-        item["balance"] -= step
-        left -= step
-    t.touch(t.invoices, invoice)
-    accounts.move_balance(t, invoice["accountId"], invoices=-amount)
 
 
 def run(t: Tenant, body: Record) -> Record:

@@ -21,8 +21,10 @@ EVENTS = (
     "SubscriptionCancelled",
     "InvoicePosted",
     "CreditMemoPosted",
+    "DebitMemoPosted",
     "PaymentProcessed",
     "PaymentDeclined",
+    "PaymentRefundProcessed",
 )
 _MERGE = re.compile(r"<(\w+)\.(\w+)>")
 

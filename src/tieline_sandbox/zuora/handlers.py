@@ -8,11 +8,12 @@ from collections.abc import Callable
 from tieline_sandbox.kernel.faults import Faults
 from tieline_sandbox.zuora import (
     accounts,
-    actions,
     billing,
+    changes,
     memos,
     orders,
     payments,
+    ramps,
     subscriptions,
 )
 from tieline_sandbox.zuora.access import Answer, Call
@@ -27,7 +28,7 @@ from tieline_sandbox.zuora.errors import (
     missing,
     not_found,
 )
-from tieline_sandbox.zuora.model import Tenant
+from tieline_sandbox.zuora.model import Tenant, audit_v1
 
 PAGE_SIZE, PAGE_SIZE_MAX = 20, 40
 
@@ -169,6 +170,16 @@ def subscriptions_of_account(t: Tenant, call: Call) -> Record:
     return paged(call, rows, "subscriptions", lambda s: subscriptions.view(t, s))
 
 
+def get_ramp(t: Tenant, call: Call) -> Record:
+    return {"success": True, "ramp": ramps.view(t.ramps.get(call.params["key"]))}
+
+
+def ramps_of_subscription(t: Tenant, call: Call) -> Record:
+    subscription = t.subscriptions.get(call.params["key"])
+    found = t.ramps.where("subscriptionNumber", subscription["name"])
+    return {"success": True, "ramps": [ramps.view(r) for r in found]}
+
+
 # What an order's own answer says and these calls leave out.
 _ORDER_ALONE = {"orderId", "accountId", "subscriptionIds", "orderLineItems"}
 
@@ -194,7 +205,7 @@ def cancel_subscription(t: Tenant, call: Call) -> Record:
     body = body_of(call)
     if not body.get("cancellationPolicy"):
         raise missing(Resource.CANCEL, "cancellationPolicy")
-    actions.cancellation_date(t, t.subscriptions.get(call.params["key"]), body)
+    changes.cancellation_date(t, t.subscriptions.get(call.params["key"]), body)
     kept = {k: body[k] for k in ("cancellationPolicy", "cancellationEffectiveDate") if body.get(k)}
     subscription, answer = _order_for(t, call, {"type": "CancelSubscription", "cancelSubscription": kept})
     return {**answer, "cancelledDate": subscription["cancelledDate"]}
@@ -232,17 +243,17 @@ def invoice_items(t: Tenant, call: Call) -> Record:
 
 def invoice_parts(t: Tenant, call: Call) -> Record:
     invoice = t.invoices.get(call.params["key"])
-    parts = [
-        *(
-            {**payments.part_view(p), "paymentId": p["paymentId"]}
-            for p in t.payment_parts.where("invoiceId", invoice["id"])
-        ),
-        *(
-            {**memos.part_view(p), "creditMemoId": p["creditMemoId"]}
-            for p in t.credit_memo_parts.where("invoiceId", invoice["id"])
-        ),
+    return paged(call, application_parts(t, "invoiceId", invoice), "applicationParts", lambda p: p)
+
+
+def application_parts(t: Tenant, link: str, target: Record) -> list[Record]:
+    """What payments and credit memos settle of an invoice or debit memo."""
+    paid = t.payment_parts.where(link, target["id"])
+    credited = t.credit_memo_parts.where(link, target["id"])
+    return [
+        *({"appliedAmount": p["amount"], "paymentId": p["paymentId"], **audit_v1(p)} for p in paid),
+        *({"appliedAmount": p["amount"], "creditMemoId": p["creditMemoId"], **audit_v1(p)} for p in credited),
     ]
-    return paged(call, parts, "applicationParts", lambda p: p)
 
 
 # Credit memos
@@ -320,11 +331,3 @@ def unapply_payment(t: Tenant, call: Call) -> Record:
 
 def cancel_payment(t: Tenant, call: Call) -> Record:
     return payments.cancel(t, call.params["key"])
-
-
-def refund_payment(t: Tenant, call: Call) -> Record:
-    return payments.refund(t, call.params["key"], body_of(call))
-
-
-def get_refund(t: Tenant, call: Call) -> Record:
-    return payments.refund_view(t.refunds.get(call.params["key"]))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tieline_sandbox.kernel.faults import Faults
-from tieline_sandbox.zuora import callouts, catalog, query, usage
+from tieline_sandbox.zuora import callouts, catalog, imports, query, usage, zoql
 from tieline_sandbox.zuora.access import Answer, Call, multipart
 from tieline_sandbox.zuora.errors import Category, Record, Refusal, Resource, invalid, missing, not_found
 from tieline_sandbox.zuora.handlers import body_of, paged
@@ -95,14 +95,12 @@ def upload_usage(t: Tenant, call: Call) -> Record:
     name, content = files["file"]
     if len(content) > usage.FILE_LIMIT_BYTES:
         raise invalid(Resource.USAGE, "The file size exceeds the limit of 4 MB.")
-    return usage.upload(t, name, content)
+    record = imports.start(t, name, content)
+    return {"success": True, "size": len(content), "checkImportStatus": f"/v1/usage/{record['id']}/status"}
 
 
 def usage_import(t: Tenant, call: Call) -> Record:
-    status = t.imports.get(call.params["key"])
-    if status is None:
-        raise not_found(call.params["key"])
-    return {"success": True, **status}
+    return imports.status_view(t.imports.get(call.params["key"], Resource.USAGE))
 
 
 def usage_of_account(t: Tenant, call: Call) -> Record:
@@ -127,15 +125,15 @@ def object_query(faults: Faults, *, single: bool) -> Callable[[Tenant, Call], Re
     return handler
 
 
-def zoql(faults: Faults) -> Callable[[Tenant, Call], Any]:
+def query_zoql(faults: Faults) -> Callable[[Tenant, Call], Any]:
     def handler(t: Tenant, call: Call) -> Any:
         body = body_of(call)
         lag = faults.strike("slow_object_query", method=call.method, path=call.path)
         horizon = query.hidden_after(t, lag.seconds) if lag else None
         try:
             batch = (body.get("conf") or {}).get("batchSize")
-            return query.zoql(t, str(body.get("queryString") or ""), horizon, batch)
-        except query.MalformedQuery as error:
+            return zoql.select(t, str(body.get("queryString") or ""), horizon, batch)
+        except zoql.MalformedQuery as error:
             return Answer({"FaultCode": "fns:MALFORMED_QUERY", "FaultMessage": str(error)}, 400)
 
     return handler
@@ -143,8 +141,8 @@ def zoql(faults: Faults) -> Callable[[Tenant, Call], Any]:
 
 def query_more(t: Tenant, call: Call) -> Any:
     try:
-        return query.more(t, str(body_of(call).get("queryLocator")))
-    except query.MalformedQuery as error:
+        return zoql.more(t, str(body_of(call).get("queryLocator")))
+    except zoql.MalformedQuery as error:
         return Answer({"FaultCode": "fns:INVALID_QUERY_LOCATOR", "FaultMessage": str(error)}, 400)
 
 

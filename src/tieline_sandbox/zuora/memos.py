@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from decimal import Decimal
 
-from tieline_sandbox.zuora import accounts, billing
+from tieline_sandbox.zuora import accounts, lines, targets
 from tieline_sandbox.zuora.dates import decimal
 from tieline_sandbox.zuora.errors import Record, Resource, invalid, missing, rule
 from tieline_sandbox.zuora.model import Tenant, audit_v1, custom_fields
@@ -21,9 +21,9 @@ def from_invoice(t: Tenant, invoice_key: str, body: Record) -> Record:
         raise rule(Resource.CREDIT_MEMO, f"The invoice {invoice['invoiceNumber']} is not posted.")
     if not body.get("items"):
         raise missing(Resource.CREDIT_MEMO, "items")
-    lines = [_line(t, invoice, item) for item in body["items"]]
+    listed = [_line(t, invoice, item) for item in body["items"]]
     wanted: dict[str, Decimal] = {}
-    for source, amount, _ in lines:
+    for source, amount, _ in listed:
         wanted[source["id"]] = wanted.get(source["id"], _ZERO) + amount
         credited = source.get("creditedAmount", _ZERO)
         if wanted[source["id"]] + credited > source["chargeAmount"]:
@@ -31,15 +31,56 @@ def from_invoice(t: Tenant, invoice_key: str, body: Record) -> Record:
                 Resource.CREDIT_MEMO,
                 "The credit memo amount exceeds the amount of the invoice item available to credit.",
             )
-    memo = _memo(t, t.accounts.rows[invoice["accountId"]], sum((a for _, a, _ in lines), _ZERO), body)
+    memo = _memo(t, t.accounts.rows[invoice["accountId"]], sum((a for _, a, _ in listed), _ZERO), body)
     memo |= {"invoiceId": invoice["id"], "source": "API", "sourceType": "Invoice", "sourceId": invoice["id"]}
     t.credit_memos.add(memo)
-    for source, amount, item in lines:
+    for source, amount, item in listed:
         source["creditedAmount"] = source.get("creditedAmount", _ZERO) + amount
         _item(t, memo, source, amount, item)
     if body.get("autoPost"):
         post(t, memo["id"])
     return view(t, memo)
+
+
+def from_charge(t: Tenant, body: Record) -> Record:
+    """POST /v1/credit-memos: of charges of the catalogue, beside any invoice. Raises Refusal."""
+    account = t.accounts.get(body.get("accountId") or body.get("accountNumber"), Resource.CREDIT_MEMO)
+    listed = lines.of_charges(t, body, Resource.CREDIT_MEMO)
+    memo = _memo(t, account, sum((a for _, a, _ in listed), _ZERO), body)
+    memo |= {"source": "API", "sourceType": "Standalone"}
+    t.credit_memos.add(memo)
+    for source, amount, item in listed:
+        _item(t, memo, source, amount, item)
+    if body.get("autoPost"):
+        post(t, memo["id"])
+    return view(t, memo)
+
+
+def write_off(t: Tenant, invoice_key: str, body: Record) -> Record:
+    """PUT /v1/invoices/{key}/write-off: a credit memo over all that is open, posted and applied at once."""
+    invoice = t.invoices.get(invoice_key)
+    if invoice["status"] != "Posted" or invoice["balance"] <= 0:
+        raise rule(Resource.INVOICE, f"The invoice {invoice['invoiceNumber']} has no balance that can be written off.")
+    why = {"reasonCode": body.get("reasonCode") or "Write-off", "effectiveDate": body.get("memoDate")}
+    memo = _memo(t, t.accounts.rows[invoice["accountId"]], invoice["balance"], {**body, **why})
+    memo |= {"invoiceId": invoice["id"], "source": "API", "sourceType": "Invoice", "sourceId": invoice["id"]}
+    t.credit_memos.add(memo)
+    for item in t.invoice_items.where("invoiceId", invoice["id"]):
+        if item["balance"] > 0:
+            item["creditedAmount"] = item.get("creditedAmount", _ZERO) + item["balance"]
+            _item(t, memo, item, item["balance"], {})
+    _post(t, memo)
+    apply_to(t, memo, invoice, memo["balance"])
+    return {"success": True, "creditMemo": {"id": memo["id"]}}
+
+
+def delete(t: Tenant, key: str) -> Record:
+    """DELETE /v1/credit-memos/{key}: only a cancelled one."""
+    memo = t.credit_memos.get(key)
+    if memo["status"] != "Canceled":
+        raise rule(Resource.CREDIT_MEMO, f"Only cancelled credit memos can be deleted. It is {memo['status']}.")
+    t.credit_memos.remove(memo)
+    return {"success": True}
 
 
 def _line(t: Tenant, invoice: Record, item: Record) -> tuple[Record, Decimal, Record]:
@@ -50,19 +91,7 @@ def _line(t: Tenant, invoice: Record, item: Record) -> tuple[Record, Decimal, Re
         raise invalid(
             Resource.CREDIT_MEMO, f"The invoice item {source['id']} does not belong to {invoice['invoiceNumber']}."
         )
-    return source, _amount(item), item
-
-
-def _amount(body: Record, field: str = "amount") -> Decimal:
-    if body.get(field) is None:
-        raise missing(Resource.CREDIT_MEMO, field)
-    try:
-        amount = decimal(body[field])
-    except ValueError as error:
-        raise invalid(Resource.CREDIT_MEMO, f"'{field}' should be a number") from error
-    if amount <= 0:
-        raise invalid(Resource.CREDIT_MEMO, f"'{field}' should be greater than 0")
-    return amount
+    return source, targets.amount_of(item, Resource.CREDIT_MEMO), item
 
 
 def from_cancellation(t: Tenant, account: Record, items: list[Due], on: date, *, post: bool) -> Record:
@@ -174,7 +203,7 @@ def _post(t: Tenant, memo: Record) -> None:
     )
     invoice = t.invoices.find(memo["invoiceId"])
     if memo["autoApplyUponPosting"] and invoice and invoice["balance"] > 0:
-        _apply(t, memo, invoice, min(memo["balance"], invoice["balance"]))
+        apply_to(t, memo, invoice, min(memo["balance"], invoice["balance"]))
 
 
 def cancel(t: Tenant, key: str) -> Record:
@@ -185,8 +214,8 @@ def cancel(t: Tenant, key: str) -> Record:
         )
     memo |= {"status": "Canceled", "cancelledOn": t.now()}
     for item in t.credit_memo_items.where("creditMemoId", memo["id"]):
-        source = t.invoice_items.rows[item["invoiceItemId"]]
-        source["creditedAmount"] = source.get("creditedAmount", _ZERO) - item["amount"]
+        if source := t.invoice_items.find(item["invoiceItemId"]):
+            source["creditedAmount"] = source.get("creditedAmount", _ZERO) - item["amount"]
     t.touch(t.credit_memos, memo)
     return view(t, memo)
 
@@ -198,44 +227,38 @@ def apply(t: Tenant, key: str, body: Record) -> Record:
         raise rule(
             Resource.CREDIT_MEMO, f"Only posted credit memos can be applied. {memo['memoNumber']} is {memo['status']}."
         )
-    if not body.get("invoices"):
+    steps = targets.named(t, body, Resource.CREDIT_MEMO)
+    if not steps:
         raise missing(Resource.CREDIT_MEMO, "invoices")
-    steps = [(t.invoices.get(a.get("invoiceId"), Resource.CREDIT_MEMO), _amount(a)) for a in body["invoices"]]
-    if sum((a for _, a in steps), _ZERO) > memo["balance"]:
-        raise rule(Resource.CREDIT_MEMO, "The amount to apply exceeds the unapplied amount of the credit memo.")
-    for invoice, amount in steps:
-        if invoice["accountId"] != memo["accountId"]:
-            raise rule(Resource.CREDIT_MEMO, "The credit memo and the invoice belong to different accounts.")
-        if invoice["status"] != "Posted" or amount > invoice["balance"]:
-            raise rule(
-                Resource.CREDIT_MEMO,
-                f"The amount to apply exceeds the balance of the invoice {invoice['invoiceNumber']}.",
-            )
-    for invoice, amount in steps:
-        _apply(t, memo, invoice, amount)
+    account = t.accounts.rows[memo["accountId"]]
+    targets.check(account, steps, memo["balance"], Resource.CREDIT_MEMO, "credit memo")
+    for target, amount in steps:
+        apply_to(t, memo, target, amount)
     return view(t, memo)
 
 
 def unapply(t: Tenant, key: str, body: Record) -> Record:
+    """PUT /v1/credit-memos/{key}/unapply: never more than was applied to that invoice or debit memo."""
     memo = t.credit_memos.get(key)
-    for entry in body.get("invoices") or []:
-        invoice, amount = t.invoices.get(entry.get("invoiceId"), Resource.CREDIT_MEMO), _amount(entry)
-        applied = sum((p["amount"] for p in _parts(t, memo) if p["invoiceId"] == invoice["id"]), _ZERO)
-        if amount > applied:
+    steps = targets.named(t, body, Resource.CREDIT_MEMO)
+    for target, amount in steps:
+        part = targets.part_of(_parts(t, memo), target)
+        if part is None or amount > part["amount"]:
             raise rule(Resource.CREDIT_MEMO, "The amount to unapply exceeds the applied amount.")
-        _apply(t, memo, invoice, -amount)
+    for target, amount in steps:
+        apply_to(t, memo, target, -amount)
     return view(t, memo)
 
 
-def _apply(t: Tenant, memo: Record, invoice: Record, amount: Decimal) -> None:
-    billing.settle(t, invoice, amount, "creditMemoAmount")
+def apply_to(t: Tenant, memo: Record, target: Record, amount: Decimal) -> None:
+    """Move an amount that was checked (back, when it is negative)."""
+    targets.settle(t, target, amount, "creditMemoAmount")
     memo["balance"] -= amount
     memo["appliedAmount"] += amount
     accounts.move_balance(t, memo["accountId"], credit=-amount)
-    parts = [p for p in _parts(t, memo) if p["invoiceId"] == invoice["id"]]
-    part = parts[0] if parts else None
+    part = targets.part_of(_parts(t, memo), target)
     if part is None:
-        body = {"creditMemoId": memo["id"], "invoiceId": invoice["id"], "amount": _ZERO}
+        body = {"creditMemoId": memo["id"], **targets.part_links(target), "amount": _ZERO}
         part = t.credit_memo_parts.add(t.stamped(body))
     part["amount"] += amount
     if part["amount"] == 0:
@@ -281,4 +304,5 @@ def item_view(item: Record) -> Record:
 
 
 def part_view(part: Record) -> Record:
-    return {"id": part["id"], "amount": part["amount"], "invoiceId": part["invoiceId"], **audit_v1(part)}
+    links = {name: part[name] for name in ("invoiceId", "debitMemoId") if part[name]}
+    return {"id": part["id"], "amount": part["amount"], **links, **audit_v1(part)}

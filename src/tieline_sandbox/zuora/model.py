@@ -88,11 +88,13 @@ class Tenant:
         self._minted = 0
         self._numbers: dict[str, int] = {}
         self.quiet = False
+        # Callouts of an order that is being carried out: sent when all of it has succeeded.
+        self.held: list[tuple[str, Record]] | None = None
         self._reset_tables()
         self.order_bodies: dict[str, Record] = {}
         self.draft_bodies: dict[str, Record] = {}
         self.jobs: dict[str, Record] = {}
-        self.imports: dict[str, Record] = {}
+        self.files: dict[str, bytes] = {}
         self.locators: dict[str, list[Record]] = {}
         # The sorted result of the latest long object query of each kind, for its next pages.
         self.pages: dict[str, tuple[Any, list[Record], dict[str, int]]] = {}
@@ -110,17 +112,22 @@ class Tenant:
         self.charges_catalog = Table("product-rate-plan-charges", "productRatePlanChargeNumber", ("productRatePlanId",))
         self.orders = Table("orders", "orderNumber", ("accountId",))
         self.subscriptions = Table("subscriptions", "name", ("accountId", "status"))
+        self.ramps = Table("ramps", "number", ("subscriptionNumber",))
         self.rate_plans = Table("rate-plans", "subscriptionRatePlanNumber", ("subscriptionId",))
         self.charges = Table("rate-plan-charges", "chargeNumber", ("ratePlanId", "subscriptionId"))
+        self.imports = Table("imports", None, ("name",))
         self.usages = Table("usages", None, ("accountId", "ratePlanChargeId"))
         self.invoices = Table("invoices", "invoiceNumber", ("accountId", "sourceId"))
         self.invoice_items = Table("invoice-items", None, ("invoiceId", "subscriptionId"))
         self.credit_memos = Table("credit-memos", "memoNumber", ("accountId", "invoiceId"))
         self.credit_memo_items = Table("credit-memo-items", None, ("creditMemoId",))
-        self.credit_memo_parts = Table("credit-memo-parts", None, ("creditMemoId", "invoiceId"))
+        self.credit_memo_parts = Table("credit-memo-parts", None, ("creditMemoId", "invoiceId", "debitMemoId"))
+        self.debit_memos = Table("debit-memos", "memoNumber", ("accountId", "invoiceId"))
+        self.debit_memo_items = Table("debit-memo-items", None, ("debitMemoId",))
         self.payments = Table("payments", "paymentNumber", ("accountId",))
-        self.payment_parts = Table("payment-parts", None, ("paymentId", "invoiceId"))
-        self.refunds = Table("refunds", "refundNumber", ("accountId", "paymentId"))
+        self.payment_parts = Table("payment-parts", None, ("paymentId", "invoiceId", "debitMemoId"))
+        self.refunds = Table("refunds", "refundNumber", ("accountId", "paymentId", "creditMemoId"))
+        self.refund_parts = Table("refund-parts", None, ("refundId",))
         self.bill_runs = Table("bill-runs", "billRunNumber")
         self.definitions = Table("notification-definitions", None, ("eventTypeName",))
         self.callouts = Table("callout-history")
@@ -152,8 +159,10 @@ class Tenant:
         table.touch(record, self.now(), USER)
 
     def announce(self, event: str, ids: Record) -> None:
-        """Send a callout, unless records are being seeded."""
-        if not self.quiet:
+        """Send a callout, unless records are being seeded or an order is under way."""
+        if self.held is not None:
+            self.held.append((event, ids))
+        elif not self.quiet:
             self._announce(event, ids)
 
     def wait_for_charge(self, on: date, charge_id: str) -> None:

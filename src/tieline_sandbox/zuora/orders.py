@@ -1,37 +1,39 @@
-"""Orders: check everything first, then carry out every action, or none."""
+"""Orders: every action in turn, each on what the ones before it made, or none at all."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import date
 from typing import Any
 
-from tieline_sandbox.zuora import accounts, actions, billing
+from tieline_sandbox.zuora import accounts, actions, billing, creation, ramps
 from tieline_sandbox.zuora.dates import day, v1_stamp
 from tieline_sandbox.zuora.errors import Record, Refusal, Resource, invalid, missing, not_found, one_of, rule
 from tieline_sandbox.zuora.model import Tenant, custom_fields
+from tieline_sandbox.zuora.savepoint import Savepoint
 
 _ORDER_LIMIT_SUBSCRIPTIONS = 300
-Commit = Callable[[Record], Record]
 
 
 def create(t: Tenant, body: Record) -> Record:
     """POST /v1/orders. Raises Refusal, having changed nothing."""
     _check(t, body)
     if body.get("status") == "Draft":
-        order = _store(t, body, _account(t, body), "Draft")
-        t.draft_bodies[order["id"]] = body
-        return _answer(t, order, [])
+        draft = _store(t, body, _account(t, body), "Draft")
+        t.draft_bodies[draft["id"]] = body
+        return _answer(t, draft, [])
     fresh = not body.get("existingAccountNumber")
+    order: Record | None = None
     try:
-        commits, account = _plan(t, body)
+        order = _store(t, body, _account(t, body), "Completed")
+        return _carry_out(t, order, body)
     except Refusal:
+        # The order is refused as a whole: its number is free again, and its new account goes with it.
+        if order is not None:
+            _forget(t, order)
         if fresh and body.get("existingAccountNumber"):
-            # The order is refused as a whole: its new account goes with it.
             t.accounts.remove(t.accounts.get(body["existingAccountNumber"]))
+            del body["existingAccountNumber"]
         raise
-    order = _store(t, body, account, "Completed")
-    return _carry_out(t, order, body, commits)
 
 
 def activate(t: Tenant, number: str) -> Record:
@@ -42,10 +44,9 @@ def activate(t: Tenant, number: str) -> Record:
             Resource.ORDER,
             f"Only draft orders can be activated. The order {order['orderNumber']} is {order['status']}.",
         )
-    body = t.draft_bodies[order["id"]]
-    commits, _ = _plan(t, body)
+    answer = _carry_out(t, order, t.draft_bodies[order["id"]])
     del t.draft_bodies[order["id"]]
-    return _carry_out(t, order, body, commits)
+    return answer
 
 
 def cancel(t: Tenant, number: str, body: Record) -> Record:
@@ -152,18 +153,6 @@ def _account(t: Tenant, body: Record) -> Record:
     return account
 
 
-def _plan(t: Tenant, body: Record) -> tuple[list[Commit], Record]:
-    """Check every action; what comes back only stores."""
-    account = _account(t, body)
-    commits: list[Commit] = []
-    taken: set[str] = set()
-    for entry in body["subscriptions"]:
-        if not entry.get("orderActions"):
-            raise missing(Resource.ORDER, "orderActions")
-        commits += [actions.prepare(t, account, body, entry, action, taken) for action in entry["orderActions"]]
-    return commits, account
-
-
 def _store(t: Tenant, body: Record, account: Record, status: str) -> Record:
     number = body.get("orderNumber")
     while number is None or (body.get("orderNumber") is None and t.orders.find(number)):
@@ -219,27 +208,53 @@ def _plan_with_ids(t: Tenant, plan: Record) -> Record:
     return {**plan, "productRatePlanId": found["id"] if found else None, "chargeOverrides": overrides}
 
 
-def _carry_out(t: Tenant, order: Record, body: Record, commits: list[Commit]) -> Record:
+def _carry_out(t: Tenant, order: Record, body: Record) -> Record:
+    """Every action in turn, each on what the ones before it made; a refusal undoes them all."""
     touched: dict[str, Record] = {}
-    for commit, entry in zip(commits, _entries(t, order), strict=True):
-        subscription = commit(order)
-        touched[subscription["id"]] = subscription
-        entry["subscriptionNumber"] = subscription["name"]
+    ramps_made: list[Record] = []
+    with Savepoint(t) as savepoint:
+        tokens: creation.Tokens = {}
+        for entry, kept in zip(body["subscriptions"], t.order_bodies[order["id"]]["subscriptions"], strict=True):
+            subscription = _act(t, savepoint, order, body, entry, tokens)
+            touched[subscription["id"]] = subscription
+            kept["subscriptionNumber"] = subscription["name"]
+            if entry.get("ramp") and (ramp := ramps.define(t, subscription, entry["ramp"], tokens)):
+                ramps_made.append(ramp)
     order["status"] = "Completed" if all(s["status"] not in _WAITING for s in touched.values()) else "Pending"
     t.touch(t.orders, order)
     answer = _answer(t, order, list(touched.values()))
+    if ramps_made:
+        answer["ramps"] = [
+            {"rampNumber": r["number"], "subscriptionNumber": r["subscriptionNumber"]} for r in ramps_made
+        ]
     options = body.get("processingOptions") or {}
     if options.get("runBilling"):
         answer |= _run_billing(t, list(touched.values()), options)
     return answer
 
 
+def _act(
+    t: Tenant, savepoint: Savepoint, order: Record, body: Record, entry: Record, tokens: creation.Tokens
+) -> Record:
+    """The actions of one subscription. Raises Refusal."""
+    account = t.accounts.rows[order["accountId"]]
+    if not entry.get("orderActions"):
+        raise missing(Resource.ORDER, "orderActions")
+    savepoint.keep(entry.get("subscriptionNumber"))
+    subscription: Record = {}
+    for action in entry["orderActions"]:
+        named = {**entry, "subscriptionNumber": subscription["name"]} if subscription else entry
+        subscription = actions.prepare(t, account, body, named, action, tokens)(order)
+        savepoint.made(subscription["name"])
+    return subscription
+
+
+def _forget(t: Tenant, order: Record) -> None:
+    t.orders.remove(order)
+    del t.order_bodies[order["id"]]
+
+
 _WAITING = ("Draft", "Pending Activation", "Pending Acceptance")
-
-
-def _entries(t: Tenant, order: Record) -> list[Record]:
-    """One entry for each action, so that a minted subscription number is written where it was asked for."""
-    return [e for e in t.order_bodies[order["id"]]["subscriptions"] for _ in e["orderActions"]]
 
 
 def _run_billing(t: Tenant, subscriptions: list[Record], options: Record) -> Record:

@@ -1,4 +1,4 @@
-"""Payments and refunds: money in, applied to invoices; the gateway that collects on the due day."""
+"""Payments: money in, applied to invoices and debit memos; the gateway that collects on the due day."""
 
 from __future__ import annotations
 
@@ -6,16 +6,11 @@ import heapq
 from datetime import date, timedelta
 from decimal import Decimal
 
-from tieline_sandbox.zuora import accounts, billing
-from tieline_sandbox.zuora.dates import decimal
-from tieline_sandbox.zuora.errors import Record, Resource, invalid, missing, not_found, one_of, rule
+from tieline_sandbox.zuora import accounts, targets
+from tieline_sandbox.zuora.errors import Record, Resource, invalid, missing, one_of, rule
 from tieline_sandbox.zuora.model import Tenant, audit_v1, custom_fields
 
 _ZERO = Decimal("0.00")
-_REFUND_METHODS = (
-    "ACH", "Cash", "Check", "CreditCard", "PayPal", "WireTransfer", "DebitCard", "CreditCardReferenceTransaction",
-    "BankTransfer", "Other",
-)  # fmt: skip
 
 
 def create(t: Tenant, body: Record) -> Record:
@@ -30,8 +25,9 @@ def create(t: Tenant, body: Record) -> Record:
         raise invalid(Resource.PAYMENT, "The currency of the payment should be the currency of the account.")
     if (number := body.get("number")) and t.payments.find(number):
         raise rule(Resource.PAYMENT, f"The payment number {number} already exists.")
-    amount = _amount(body)
-    steps = _applications(t, account, body.get("invoices") or [], amount)
+    amount = targets.amount_of(body, Resource.PAYMENT)
+    steps = targets.named(t, body, Resource.PAYMENT)
+    targets.check(account, steps, amount, Resource.PAYMENT, "payment")
     if body["type"] == "Electronic" and not account["defaultPaymentMethodId"]:
         raise missing(Resource.PAYMENT, "paymentMethodId")
     declined = body["type"] == "Electronic" and _declines(account)
@@ -45,51 +41,11 @@ def create(t: Tenant, body: Record) -> Record:
 
 def _account(t: Tenant, body: Record) -> Record:
     key = body.get("accountId") or body.get("accountNumber")
-    for application in body.get("invoices") or []:
-        if not key and (invoice := t.invoices.find(application.get("invoiceId") or application.get("invoiceNumber"))):
-            key = invoice["accountId"]
+    if not key and (steps := targets.named(t, body, Resource.PAYMENT)):
+        key = steps[0][0]["accountId"]
     if not key:
         raise missing(Resource.PAYMENT, "accountId")
     return t.accounts.get(key, Resource.PAYMENT)
-
-
-def _amount(body: Record, field: str = "amount") -> Decimal:
-    if body.get(field) is None:
-        raise missing(Resource.PAYMENT, field)
-    try:
-        amount = decimal(body[field])
-    except ValueError as error:
-        raise invalid(Resource.PAYMENT, f"'{field}' should be a number") from error
-    if amount <= 0:
-        raise invalid(Resource.PAYMENT, f"'{field}' should be greater than 0")
-    return amount
-
-
-def _applications(t: Tenant, account: Record, listed: list[Record], available: Decimal) -> list[tuple[Record, Decimal]]:
-    steps: list[tuple[Record, Decimal]] = []
-    open_amounts: dict[str, Decimal] = {}
-    for entry in listed:
-        key = entry.get("invoiceId") or entry.get("invoiceNumber")
-        invoice = t.invoices.find(key)
-        if invoice is None:
-            raise not_found(key, Resource.PAYMENT)
-        amount = _amount(entry)
-        number = invoice["invoiceNumber"]
-        if invoice["accountId"] != account["id"]:
-            raise rule(
-                Resource.PAYMENT, f"The invoice {number} does not belong to the account {account['accountNumber']}."
-            )
-        if invoice["status"] != "Posted":
-            raise rule(Resource.PAYMENT, f"The invoice {number} is not posted.")
-        balance: Decimal = invoice["balance"]
-        left = open_amounts.get(invoice["id"], balance) - amount
-        if left < 0:
-            raise rule(Resource.PAYMENT, f"The amount to apply exceeds the balance of the invoice {number}.")
-        open_amounts[invoice["id"]] = left
-        steps.append((invoice, amount))
-    if sum((a for _, a in steps), _ZERO) > available:
-        raise rule(Resource.PAYMENT, "The amount to apply exceeds the unapplied amount of the payment.")
-    return steps
 
 
 def _payment(t: Tenant, account: Record, amount: Decimal, kind: str, status: str, body: Record) -> Record:
@@ -147,27 +103,26 @@ def _announce(t: Tenant, event: str, payment: Record) -> None:
 def apply(t: Tenant, key: str, body: Record) -> Record:
     """PUT /v1/payments/{key}/apply: all of it, or nothing."""
     payment = t.payments.get(key)
-    if not body.get("invoices"):
+    steps = targets.named(t, body, Resource.PAYMENT)
+    if not steps:
         raise missing(Resource.PAYMENT, "invoices")
     account = t.accounts.rows[payment["accountId"]]
-    for invoice, amount in _applications(t, account, body["invoices"], payment["unappliedAmount"]):
-        _apply(t, payment, invoice, amount)
+    targets.check(account, steps, payment["unappliedAmount"], Resource.PAYMENT, "payment")
+    for target, amount in steps:
+        _apply(t, payment, target, amount)
     return view(t, payment)
 
 
 def unapply(t: Tenant, key: str, body: Record) -> Record:
-    """PUT /v1/payments/{key}/unapply: never more than was applied to that invoice."""
+    """PUT /v1/payments/{key}/unapply: never more than was applied to that invoice or debit memo."""
     payment = t.payments.get(key)
-    steps: list[tuple[Record, Decimal]] = []
-    for entry in body.get("invoices") or []:
-        invoice = t.invoices.get(entry.get("invoiceId") or entry.get("invoiceNumber"), Resource.PAYMENT)
-        part = _part(t, payment, invoice)
-        amount = _amount(entry)
+    steps = targets.named(t, body, Resource.PAYMENT)
+    for target, amount in steps:
+        part = targets.part_of(t.payment_parts.where("paymentId", payment["id"]), target)
         if part is None or amount > part["amount"]:
             raise rule(Resource.PAYMENT, "The amount to unapply exceeds the applied amount.")
-        steps.append((invoice, amount))
-    for invoice, amount in steps:
-        _apply(t, payment, invoice, -amount)
+    for target, amount in steps:
+        _apply(t, payment, target, -amount)
     return view(t, payment)
 
 
@@ -181,60 +136,19 @@ def cancel(t: Tenant, key: str) -> Record:
     return view(t, payment)
 
 
-def refund(t: Tenant, key: str, body: Record) -> Record:
-    """POST /v1/payments/{key}/refunds: only what is not applied to an invoice can go back."""
-    payment = t.payments.get(key)
-    if body.get("type") not in ("External", "Electronic"):
-        raise one_of(Resource.REFUND, "type", ("External", "Electronic"))
-    if body["type"] == "External" and body.get("methodType") not in _REFUND_METHODS:
-        raise one_of(Resource.REFUND, "methodType", _REFUND_METHODS)
-    amount = _amount(body, "totalAmount")
-    if payment["status"] != "Processed" or amount > payment["unappliedAmount"]:
-        raise rule(Resource.REFUND, "The refund amount exceeds the unapplied amount of the payment.")
-    payment["unappliedAmount"] -= amount
-    payment["refundAmount"] += amount
-    accounts.move_balance(t, payment["accountId"], credit=-amount)
-    t.touch(t.payments, payment)
-    record = t.refunds.add(
-        t.stamped(
-            {
-                "refundNumber": t.number("R-"),
-                "accountId": payment["accountId"],
-                "paymentId": payment["id"],
-                "paymentNumber": payment["paymentNumber"],
-                "amount": amount,
-                "currency": payment["currency"],
-                "type": body["type"],
-                "methodType": body.get("methodType") or "CreditCard",
-                "status": "Processed",
-                "refundDate": body.get("refundDate") or t.today().isoformat(),
-                "reasonCode": body.get("reasonCode") or "Standard Refund",
-                "comment": body.get("comment"),
-                "referenceID": body.get("referenceId"),
-            }
-        )
-    )
-    return refund_view(record)
-
-
-def _apply(t: Tenant, payment: Record, invoice: Record, amount: Decimal) -> None:
-    billing.settle(t, invoice, amount, "paymentAmount")
+def _apply(t: Tenant, payment: Record, target: Record, amount: Decimal) -> None:
+    targets.settle(t, target, amount, "paymentAmount")
     payment["unappliedAmount"] -= amount
     payment["appliedAmount"] += amount
     accounts.move_balance(t, payment["accountId"], credit=-amount)
-    part = _part(t, payment, invoice)
+    part = targets.part_of(t.payment_parts.where("paymentId", payment["id"]), target)
     if part is None:
-        body = {"paymentId": payment["id"], "invoiceId": invoice["id"], "amount": _ZERO}
+        body = {"paymentId": payment["id"], **targets.part_links(target), "amount": _ZERO}
         part = t.payment_parts.add(t.stamped(body))
     part["amount"] += amount
     if part["amount"] == 0:
         t.payment_parts.remove(part)
     t.touch(t.payments, payment)
-
-
-def _part(t: Tenant, payment: Record, invoice: Record) -> Record | None:
-    parts = t.payment_parts.where("paymentId", payment["id"])
-    return next((p for p in parts if p["invoiceId"] == invoice["id"]), None)
 
 
 def _declines(account: Record) -> bool:
@@ -288,13 +202,5 @@ def _declined_view(t: Tenant, payment: Record) -> Record:
 
 
 def part_view(part: Record) -> Record:
-    return {"id": part["id"], "amount": part["amount"], "invoiceId": part["invoiceId"], **audit_v1(part)}
-
-
-def refund_view(record: Record) -> Record:
-    kept = (
-        "id", "accountId", "amount", "paymentId", "paymentNumber", "type", "methodType", "status", "refundDate",
-        "reasonCode", "comment",
-    )  # fmt: skip
-    fields = {**{k: record[k] for k in kept}, "number": record["refundNumber"], "referenceId": record["referenceID"]}
-    return {"success": True, **fields, **audit_v1(record)}
+    links = {name: part[name] for name in ("invoiceId", "debitMemoId") if part[name]}
+    return {"id": part["id"], "amount": part["amount"], **links, **audit_v1(part)}

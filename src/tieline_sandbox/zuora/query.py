@@ -12,17 +12,16 @@ from typing import Any
 import msgspec
 
 from tieline_sandbox.kernel.app import encode_json
-from tieline_sandbox.zuora.catalog import pascal
 from tieline_sandbox.zuora.dates import stamp
 from tieline_sandbox.zuora.errors import Category, Refusal, Resource, not_found
 from tieline_sandbox.zuora.model import Tenant
 from tieline_sandbox.zuora.store import Record, Table
 
-PAGE_SIZE, PAGE_SIZE_MAX, ZOQL_BATCH = 10, 99, 2000
+PAGE_SIZE, PAGE_SIZE_MAX = 10, 99
 KINDS = {
     "accounts", "orders", "subscriptions", "invoices", "credit-memos", "payments", "refunds", "products",
     "product-rate-plans", "product-rate-plan-charges", "usages", "invoice-items", "credit-memo-items",
-    "rate-plans", "rate-plan-charges",
+    "rate-plans", "rate-plan-charges", "contacts", "debit-memos", "debit-memo-items",
 }  # fmt: skip
 _FILTER = re.compile(r"^(\w+)\.(EQ|NE|LT|LE|GT|GE|SW|IN):(.*)$", re.DOTALL)
 Parameters = list[tuple[str, str]]
@@ -118,11 +117,11 @@ def _filter(table: Table, text: str) -> tuple[str, str, list[str], Callable[[Rec
 def _test(field: str, operator: str, values: list[str]) -> Callable[[Record], bool]:
     folded = {v.casefold() for v in values}
     if operator in ("EQ", "IN"):
-        return lambda r: _text(r.get(field)).casefold() in folded or _same_number(r.get(field), values)
+        return lambda r: text_of(r.get(field)).casefold() in folded or _same_number(r.get(field), values)
     if operator == "NE":
-        return lambda r: _text(r.get(field)).casefold() not in folded
+        return lambda r: text_of(r.get(field)).casefold() not in folded
     if operator == "SW":
-        return lambda r: _text(r.get(field)).casefold().startswith(values[0].casefold())
+        return lambda r: text_of(r.get(field)).casefold().startswith(values[0].casefold())
     compare: dict[str, Callable[[Any, Any], bool]] = {
         "LT": lambda a, b: a < b,
         "LE": lambda a, b: a <= b,
@@ -136,23 +135,23 @@ def _test(field: str, operator: str, values: list[str]) -> Callable[[Record], bo
         if value is None:
             return False
         if isinstance(value, int | Decimal):
-            return order(value, _number(values[0]))
+            return order(value, number_of(values[0]))
         return order(str(value), values[0])
 
     return ordered
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
     if value is None:
         return "null"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _same_number(value: Any, wanted: list[str]) -> bool:
-    return isinstance(value, Decimal) and any(value == _number(w) for w in wanted)
+    return isinstance(value, Decimal) and any(value == number_of(w) for w in wanted)
 
 
-def _number(text: str) -> Decimal:
+def number_of(text: str) -> Decimal:
     try:
         return Decimal(text)
     except InvalidOperation as error:
@@ -200,7 +199,7 @@ def _orderable(value: Any) -> tuple[int, Any]:
 
 
 def _cursor(record: Record, field: str) -> str:
-    return base64.urlsafe_b64encode(encode_json([_text(record.get(field)), record["id"]])).decode()
+    return base64.urlsafe_b64encode(encode_json([text_of(record.get(field)), record["id"]])).decode()
 
 
 def _read_cursor(cursor: str) -> tuple[str, str]:
@@ -214,10 +213,10 @@ def _read_cursor(cursor: str) -> tuple[str, str]:
 def _after(found: list[Record], cursor: str, field: str, descending: bool) -> list[Record]:
     text, last_id = _read_cursor(cursor)
     for n, record in enumerate(found):
-        if record["id"] == last_id and _text(record.get(field)) == text:
+        if record["id"] == last_id and text_of(record.get(field)) == text:
             return found[n + 1 :]
     # The record moved since (it was updated): go on behind the place where it stood.
-    return [r for r in found if ((_text(r.get(field)), r["id"]) < (text, last_id)) == descending]
+    return [r for r in found if ((text_of(r.get(field)), r["id"]) < (text, last_id)) == descending]
 
 
 _EXPAND: dict[str, dict[str, tuple[str, str, str]]] = {
@@ -258,7 +257,16 @@ _EXPAND: dict[str, dict[str, tuple[str, str, str]]] = {
         "account": ("account", "accounts", "@accountId"),
         "paymentapplications": ("paymentApplications", "payment-parts", "paymentId"),
     },
-    "refunds": {"account": ("account", "accounts", "@accountId")},
+    "debit-memos": {
+        "account": ("account", "accounts", "@accountId"),
+        "debitmemoitems": ("debitMemoItems", "debit-memo-items", "debitMemoId"),
+        "paymentparts": ("paymentParts", "payment-parts", "debitMemoId"),
+        "creditmemoparts": ("creditMemoParts", "credit-memo-parts", "debitMemoId"),
+    },
+    "refunds": {
+        "account": ("account", "accounts", "@accountId"),
+        "refundapplications": ("refundApplications", "refund-parts", "refundId"),
+    },
     "products": {"productrateplans": ("productRatePlans", "product-rate-plans", "productId")},
     "product-rate-plans": {
         "product": ("product", "products", "@productId"),
@@ -284,6 +292,9 @@ _PRIVATE: dict[str, set[str]] = {
     "credit-memos": {"accountNumber"},
     "credit-memo-items": {"creditedAmount", "comment", "skuName"},
     "payments": {"accountNumber"},
+    "debit-memos": {"accountNumber", "paymentAmount", "creditMemoAmount", "sourceId"},
+    "debit-memo-items": {"comment", "skuName"},
+    "refunds": {"paymentId", "paymentNumber", "creditMemoId"},
     "usages": {"chargeNumber"},
     "product-rate-plans": {"externallyManagedPlanIds"},
     "product-rate-plan-charges": {"price", "overagePrice"},
@@ -323,107 +334,6 @@ def _expanded(t: Tenant, kind: str, record: Record, wanted: set[str], size: int,
 
 def _renamed(field: str, row: Record) -> Record:
     """The parts of a payment are called applications here, with a word of their own for the amount."""
-    if field == "paymentApplications":
+    if field in ("paymentApplications", "refundApplications"):
         return {("applyAmount" if name == "amount" else name): value for name, value in row.items()}
     return row
-
-
-_ZOQL = re.compile(r"^\s*select\s+(.+?)\s+from\s+(\w+)(?:\s+where\s+(.+?))?\s*;?\s*$", re.IGNORECASE | re.DOTALL)
-_CLAUSE = re.compile(r"\s*(\w+)\s*(=|!=|<>|<=|>=|<|>|like)\s*('(?:[^'\\]|\\.)*'|[\w.:+-]+)\s*", re.IGNORECASE)
-_OBJECTS = {
-    "account": "accounts", "contact": "contacts", "subscription": "subscriptions", "invoice": "invoices",
-    "invoiceitem": "invoice-items", "payment": "payments", "creditmemo": "credit-memos", "product": "products",
-    "productrateplan": "product-rate-plans", "productrateplancharge": "product-rate-plan-charges", "usage": "usages",
-    "rateplan": "rate-plans", "rateplancharge": "rate-plan-charges", "refund": "refunds", "orders": "orders",
-}  # fmt: skip
-
-
-class MalformedQuery(ValueError):
-    """A ZOQL statement that cannot be parsed, or that names something unknown."""
-
-
-def zoql(t: Tenant, statement: str, horizon: str | None, batch: int | None = None) -> Record:
-    """POST /v1/action/query. AND binds tighter than OR. Raises MalformedQuery."""
-    match = _ZOQL.match(statement)
-    if match is None:
-        raise MalformedQuery(f"There is an error in the query: {statement}")
-    kind = _OBJECTS.get(match[2].casefold())
-    if kind is None:
-        raise MalformedQuery(f"invalid type: {match[2]}")
-    fields = [f.strip() for f in match[1].split(",")]
-    table = t.tables[kind]
-    groups = _groups(match[3]) if match[3] else []
-    records = []
-    for record in _zoql_candidates(table, groups):
-        if horizon is not None and record["createdDate"] >= horizon:
-            continue
-        row = pascal(record)
-        folded = {k.casefold(): v for k, v in row.items()}
-        if not groups or any(all(_holds(folded, clause) for clause in group) for group in groups):
-            records.append({"Id": record["id"], **{f: folded[f.casefold()] for f in fields if f.casefold() in folded}})
-    return _batch(t, records, min(batch or ZOQL_BATCH, ZOQL_BATCH))
-
-
-def more(t: Tenant, locator: str) -> Record:
-    """POST /v1/action/queryMore. Raises MalformedQuery on an unknown locator."""
-    records = t.locators.pop(locator, None)
-    if records is None:
-        raise MalformedQuery("The query locator is invalid or has expired.")
-    return _batch(t, records, ZOQL_BATCH)
-
-
-def _batch(t: Tenant, records: list[Record], size: int) -> Record:
-    answer: Record = {"size": len(records), "done": len(records) <= size, "records": records[:size]}
-    if not answer["done"]:
-        locator = f"{t.new_id()}-{size}"
-        t.locators[locator] = records[size:]
-        answer["queryLocator"] = locator
-    return answer
-
-
-def _groups(where: str) -> list[list[tuple[str, str, str]]]:
-    groups = []
-    for group in re.split(r"\s+or\s+(?=(?:[^']*'[^']*')*[^']*$)", where, flags=re.IGNORECASE):
-        clauses = []
-        for text in re.split(r"\s+and\s+(?=(?:[^']*'[^']*')*[^']*$)", group, flags=re.IGNORECASE):
-            match = _CLAUSE.fullmatch(text)
-            if match is None:
-                raise MalformedQuery(f"There is an error in the query: {text}")
-            value = match[3]
-            clauses.append(
-                (
-                    match[1].casefold(),
-                    match[2].lower(),
-                    re.sub(r"\\(.)", r"\1", value[1:-1]) if value[0] == "'" else value,
-                )
-            )
-        groups.append(clauses)
-    return groups
-
-
-def _zoql_candidates(table: Table, groups: list[list[tuple[str, str, str]]]) -> Iterable[Record]:
-    number = (table.number or "id").casefold()
-    for field, operator, value in groups[0] if len(groups) == 1 else []:
-        if operator == "=" and field in ("id", number):
-            record = table.find(value)
-            return [record] if record else []
-        if operator == "=" and field in table.links:
-            return table.where(field, value)
-    return list(table.rows.values())
-
-
-def _holds(row: Record, clause: tuple[str, str, str]) -> bool:
-    field, operator, wanted = clause
-    value = row.get(field)
-    if wanted.lower() == "null":
-        return (value is None) == (operator == "=")
-    if value is None:
-        return operator in ("!=", "<>")
-    left: Any = value if isinstance(value, int | Decimal) and not isinstance(value, bool) else _text(value)
-    right: Any = _number(wanted) if not isinstance(left, str) else wanted
-    if operator == "like":
-        pattern = ".*".join(re.escape(p) for p in wanted.split("%"))
-        return re.fullmatch(pattern, str(left), re.IGNORECASE) is not None
-    if operator in ("=", "!=", "<>"):
-        return bool((left == right) == (operator == "="))
-    return bool({"<": left < right, "<=": left <= right, ">": left > right, ">=": left >= right}[operator])

@@ -31,6 +31,7 @@ class Sandbox(Vendor):
     """
 
     name: ClassVar[str] = "zuora"
+    refusal_marks: ClassVar[tuple[bytes, ...]] = (b'"success":false',)
 
     def __init__(self, world: World) -> None:
         super().__init__(world)

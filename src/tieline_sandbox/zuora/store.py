@@ -38,6 +38,25 @@ class Table:
         self._recent.pop(record["id"], None)
         self._recent[record["id"]] = None
 
+    def relink(self, record: Record, field: str, value: Any) -> None:
+        """Change a field that records are looked up by."""
+        index = self.links.get(field)
+        if index is not None:
+            index.get(record.get(field), {}).pop(record["id"], None)
+            index.setdefault(value, {})[record["id"]] = None
+        record[field] = value
+
+    def put_back(self, record: Record, was: Record) -> None:
+        """Undo changes of a record: its fields, what it is found by, and its place among the latest."""
+        for field in self.links:
+            self.relink(record, field, was.get(field))
+        record.clear()
+        record.update(was)
+        if self.number and record.get(self.number):
+            self.by_number[record[self.number]] = record["id"]
+        self.version += 1
+        self._recent = dict.fromkeys(sorted(self._recent, key=lambda i: self.rows[i]["updatedDate"]))
+
     def remove(self, record: Record) -> None:
         self.version += 1
         del self.rows[record["id"]]

@@ -27,14 +27,11 @@ def status_of(t: Tenant, dates: dict[str, date | None], listed: set[str]) -> str
 
 
 def set_status(t: Tenant, subscription: Record, status: str) -> None:
-    links = t.subscriptions.links["status"]
-    links.get(subscription["status"], {}).pop(subscription["id"], None)
-    links.setdefault(status, {})[subscription["id"]] = None
-    subscription["status"] = status
+    t.subscriptions.relink(subscription, "status", status)
     t.touch(t.subscriptions, subscription)
 
 
-def add_plan(t: Tenant, subscription: Record, catalog_plan: Record, charges: list[Record], extra: Record) -> None:
+def add_plan(t: Tenant, subscription: Record, catalog_plan: Record, charges: list[Record], extra: Record) -> Record:
     """Store a rate plan with its charges, and queue the charges for billing."""
     plan = t.rate_plans.add(
         t.stamped(
@@ -50,6 +47,7 @@ def add_plan(t: Tenant, subscription: Record, catalog_plan: Record, charges: lis
     )
     for charge in charges:
         add_charge(t, subscription, plan, charge)
+    return plan
 
 
 def add_charge(t: Tenant, subscription: Record, plan: Record, charge: Record) -> Record:
@@ -125,16 +123,32 @@ def renew(t: Tenant, subscription: Record) -> None:
         new_end = add_term(day(old_end), length, unit).isoformat()
         subscription |= {"termStartDate": old_end, "termEndDate": new_end, "subscriptionEndDate": new_end}
         subscription |= {"currentTerm": length, "currentTermPeriodType": unit}
-    for charge in t.charges.where("subscriptionId", subscription["id"]):
-        if charge["endDateCondition"] == "Subscription_End" and charge["effectiveEndDate"] == old_end:
-            charge["effectiveEndDate"] = subscription["termEndDate"]
-            charge["mRR"], charge["tCV"] = metrics(charge, subscription)
-            t.touch(t.charges, charge)
-            queue(t, charge, subscription)
+    _follow_term(t, subscription, old_end)
     subscription["version"] += 1
+    t.touch(t.subscriptions, subscription)
+
+
+def set_term(t: Tenant, subscription: Record, term: Record) -> None:
+    """Give the running term other dates; charges that run to its end move with it."""
+    old_end = subscription["termEndDate"]
+    subscription.update(term)
+    _follow_term(t, subscription, old_end)
+
+
+def _follow_term(t: Tenant, subscription: Record, old_end: str | None) -> None:
+    new_end = subscription["termEndDate"]
+    for charge in t.charges.where("subscriptionId", subscription["id"]):
+        if charge["endDateCondition"] != "Subscription_End" or charge["effectiveEndDate"] != old_end:
+            continue
+        if new_end and old_end and new_end < old_end:
+            end_charge(t, charge, subscription, day(new_end))
+            continue
+        charge["effectiveEndDate"] = new_end
+        charge["mRR"], charge["tCV"] = metrics(charge, subscription)
+        t.touch(t.charges, charge)
+        queue(t, charge, subscription)
     refresh_total(t, subscription)
     queue_term(t, subscription)
-    t.touch(t.subscriptions, subscription)
 
 
 def cancel(t: Tenant, subscription: Record, effective: date) -> None:
@@ -170,14 +184,15 @@ def view(t: Tenant, subscription: Record) -> Record:
     """GET /v1/subscriptions/{key}, without the CommonResponse around it."""
     s = subscription
     account = t.accounts.rows[s["accountId"]]
+    payer = t.accounts.rows[s["invoiceOwnerId"]]
     owner = {"accountId": account["id"], "accountName": account["name"], "accountNumber": account["accountNumber"]}
     return {
         "id": s["id"],
         "subscriptionNumber": s["name"],
         **owner,
-        "invoiceOwnerAccountId": account["id"],
-        "invoiceOwnerAccountName": account["name"],
-        "invoiceOwnerAccountNumber": account["accountNumber"],
+        "invoiceOwnerAccountId": payer["id"],
+        "invoiceOwnerAccountName": payer["name"],
+        "invoiceOwnerAccountNumber": payer["accountNumber"],
         **{k: s[k] for k in _SAME if s[k] is not None},
         "customerAcceptanceDate": s["contractAcceptanceDate"],
         "invoiceSeparately": s["isInvoiceSeparate"],

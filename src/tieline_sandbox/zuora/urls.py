@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.routing import BaseRoute, Route
 
 from tieline_sandbox.kernel.faults import Faults
+from tieline_sandbox.zuora import bulk, settling
 from tieline_sandbox.zuora import handlers as h
 from tieline_sandbox.zuora import lookups as look
 from tieline_sandbox.zuora.access import Door, Handler
@@ -21,7 +22,9 @@ def routes(door: Door, faults: Faults, callouts: Callouts) -> list[BaseRoute]:
         ("GET", "/v1/async-jobs/{key}", h.get_job),
         *_ACCOUNTS_AND_ORDERS,
         *_DOCUMENTS,
+        *settling.PATHS,
         *_CATALOGUE,
+        ("GET", "/v1/files/{key}", bulk.get_file),
         ("GET", "/v1/notification-history/callout", look.callout_history),
     ]
     found: list[BaseRoute] = [Route("/oauth/token", door.token, methods=["POST"])]
@@ -32,7 +35,7 @@ def routes(door: Door, faults: Faults, callouts: Callouts) -> list[BaseRoute]:
     ]
     found += _guarded(door, queries, "query")
     zoql: list[Entry] = [
-        ("POST", "/v1/action/query", look.zoql(faults)),
+        ("POST", "/v1/action/query", look.query_zoql(faults)),
         ("POST", "/v1/action/queryMore", look.query_more),
     ]
     found += _guarded(
@@ -40,7 +43,9 @@ def routes(door: Door, faults: Faults, callouts: Callouts) -> list[BaseRoute]:
         zoql,
         "action",
     )
-    found += _guarded(door, _OBJECTS, "crud")
+    found += _guarded(door, bulk.ACTIONS, "action")
+    found += _guarded(door, [*bulk.FILES, *_OBJECTS], "crud")
+    found += _guarded(door, bulk.QUERIES, "query")
     resend: Entry = ("POST", "/notifications/callout-histories/resend", look.resend_callouts(callouts))
     found += _guarded(door, [*_NOTIFICATIONS, resend], "notifications")
     return found
@@ -86,6 +91,8 @@ _ACCOUNTS_AND_ORDERS: list[Entry] = [
     ("GET", "/v1/subscriptions/accounts/{key}", h.subscriptions_of_account),
     ("PUT", "/v1/subscriptions/{key}/cancel", h.cancel_subscription),
     ("PUT", "/v1/subscriptions/{key}/renew", h.renew_subscription),
+    ("GET", "/v1/subscriptions/{key}/ramps", h.ramps_of_subscription),
+    ("GET", "/v1/ramps/{key}", h.get_ramp),
 ]
 
 _DOCUMENTS: list[Entry] = [
@@ -107,8 +114,6 @@ _DOCUMENTS: list[Entry] = [
     ("PUT", "/v1/payments/{key}/apply", h.apply_payment),
     ("PUT", "/v1/payments/{key}/unapply", h.unapply_payment),
     ("PUT", "/v1/payments/{key}/cancel", h.cancel_payment),
-    ("POST", "/v1/payments/{key}/refunds", h.refund_payment),
-    ("GET", "/v1/refunds/{key}", h.get_refund),
     ("POST", "/v1/usage", look.upload_usage),
     ("GET", "/v1/usage/{key}/status", look.usage_import),
     ("GET", "/v1/usage/accounts/{key}", look.usage_of_account),

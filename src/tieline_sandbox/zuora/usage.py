@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 
@@ -125,33 +123,6 @@ def update(t: Tenant, record: Record, body: Record) -> None:
     if "Description" in body:
         record["description"] = body["Description"]
     t.touch(t.usages, record)
-
-
-def upload(t: Tenant, name: str, content: bytes) -> Record:
-    """A CSV of POST /v1/usage: the columns of Zuora's template. All rows, or none; the result is in the import."""
-    columns = {
-        "ACCOUNT_ID": "AccountNumber",
-        "UOM": "UOM",
-        "QTY": "Quantity",
-        "STARTDATE": "StartDateTime",
-        "ENDDATE": "EndDateTime",
-        "SUBSCRIPTION_ID": "SubscriptionNumber",
-        "CHARGE_ID": "ChargeNumber",
-        "DESCRIPTION": "Description",
-    }
-    import_id = t.new_id()
-    status: Record = {"importId": import_id, "importStatus": "Completed", "message": None}
-    stored: list[Record] = []
-    try:
-        for row in csv.DictReader(io.StringIO(content.decode("utf-8-sig"))):
-            body = {columns.get(k.strip().upper(), k): v.strip() for k, v in row.items() if k and v and v.strip()}
-            stored.append(create(t, body, "Import", name))
-    except (UsageRefused, UnicodeDecodeError, csv.Error) as error:
-        for record in stored:
-            t.usages.remove(record)
-        status |= {"importStatus": "Failed", "message": f"Row {len(stored) + 1}: {error}"}
-    t.imports[import_id] = status
-    return {"success": True, "size": len(content), "checkImportStatus": f"/v1/usage/{import_id}/status"}
 
 
 def view(t: Tenant, u: Record) -> Record:

@@ -32,7 +32,7 @@ from tieline_sandbox.zuora import Sandbox
 
 START = datetime(2026, 1, 20, 9, 0, tzinfo=UTC)
 ACME, DEAL = "salesforce-001Aa000001AcmeAAA", "salesforce-006Aa000001DealAAA"
-CUSTOMER, ORDER, CANCEL = OPERATIONS
+CUSTOMER, ORDER, CANCEL, AMEND, RENEW, USAGE = OPERATIONS
 TABLES = MappingSet.load(CONNECTOR.mappings, Path(__file__).parent / "value_maps", functions=CONNECTOR.functions)
 
 
@@ -67,7 +67,12 @@ class Served:
 
 
 def settings_for(url: str, **settings: Any) -> ZuoraSettings:
-    given = {"client_id": "00000000-0000-0000-0000-00000tieline", "client_secret": "sandbox-secret", "timeout_s": 5.0}
+    given = {
+        "client_id": "00000000-0000-0000-0000-00000tieline",
+        "client_secret": "sandbox-secret",
+        "timeout_s": 5.0,
+        "async_poll_s": 0.02,
+    }
     return ZuoraSettings(url=url, **{**given, **settings})
 
 
@@ -141,7 +146,32 @@ def cancellation(native: str = "006Aa000001DealAAA") -> dict[str, Any]:
     return table("subscription_order.cancel -> zuora.order", subscription_order(deal(native)))
 
 
-def table(name: str, entity: msgspec.Struct) -> dict[str, Any]:
+def amendment(native: str = "006Aa000001DealAAA", price: str = "1200.00", *changes: dict[str, Any]) -> dict[str, Any]:
+    """The platform line of a deal at another price for its second half year, and what else changes."""
+    dearer = {"id": f"{native}L1", "change": "update", "effective_on": "2026-08-01", "price": Decimal(price)}
+    head = {"id": f"salesforce-{native}", "number": f"O-{native}-A1", "subscription_number": f"S-{native}"}
+    body = {"customer": ACME, "ordered_on": "2026-01-20", "billing_period": "month", "changes": [dearer, *changes]}
+    return table("subscription_order.amend -> zuora.order", {**head, **body})
+
+
+def renewal(native: str = "006Aa000001DealAAA", months: int = 6) -> dict[str, Any]:
+    head = {"id": f"salesforce-{native}", "number": f"O-{native}-R1", "subscription_number": f"S-{native}"}
+    dates = {"ordered_on": "2026-01-20", "effective_on": "2026-02-01"}
+    return table("subscription_order.renew -> zuora.order", {**head, **dates, "customer": ACME, "term_months": months})
+
+
+def usage_batch(number: str = "U-1", native: str = "006Aa000001DealAAA", *quantities: int) -> dict[str, Any]:
+    """So many calls on successive days of February 2026."""
+    record = {"subscription_number": f"S-{native}", "charge": f"C-{native}L3", "unit_of_measure": "API calls"}
+    records = [
+        {**record, "quantity": Decimal(quantity), "starts_on": f"2026-02-{day:02d}"}
+        for day, quantity in enumerate(quantities or (100,), start=1)
+    ]
+    body = {"id": f"metering-{number}", "number": number, "customer": ACME, "records": records}
+    return table("usage_batch -> zuora.usage_import", body)
+
+
+def table(name: str, entity: msgspec.Struct | dict[str, Any]) -> dict[str, Any]:
     """The wire of a canonical document, every customer standing under its own number."""
     mapping = TABLES.mapping(name)
     document = msgspec.to_builtins(entity, builtin_types=(Decimal,))
@@ -151,7 +181,7 @@ def table(name: str, entity: msgspec.Struct) -> dict[str, Any]:
 def call(
     operation: Operation, wire: dict[str, Any], *, external_id: str = "", key: str = "", revision: int = 1
 ) -> Call:
-    canonical = str(wire.get("accountNumber") or wire.get("orderNumber"))
+    canonical = str(wire.get("accountNumber") or wire.get("orderNumber") or wire.get("name"))
     effect = EffectKey("zuora", operation.kind, canonical, operation.action)
     idempotency = key or f"{effect}#{revision}"
     return Call(key=effect, revision=revision, wire=wire, external_id=external_id, idempotency_key=idempotency)

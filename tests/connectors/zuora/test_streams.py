@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import pytest_asyncio
-from tests.connectors.zuora.tenant import CUSTOMER, ORDER, Served, account, order, send
+from tests.connectors.zuora.tenant import CUSTOMER, ORDER, Served, account, order, send, settings_for
 
 from tieline.connectors.zuora import ZuoraConnector
 from tieline.connectors.zuora.streams import Place, read_cursor, utc
@@ -105,3 +105,13 @@ def test_stamps_are_told_in_utc() -> None:
 def test_a_cursor_survives_its_own_text() -> None:
     for place in (Place(), Place("2026-01-01T00:00:00Z", "8ad0"), Place("2026-01-01T00:00:00Z", "8ad0", "", "W3s|=")):
         assert read_cursor(str(place)) == place
+
+
+def test_what_is_swept_is_chosen_and_a_wrong_name_is_told() -> None:
+    """Debit memos and refunds are swept where a project asks for them."""
+    by_default = ZuoraConnector("zuora", settings_for("http://zuora.test"))
+    assert by_default.manifest.streams == ("invoices", "credit_memos", "payments", "subscriptions")
+    chosen = ZuoraConnector("zuora", settings_for("http://zuora.test", streams=("refunds",)))
+    assert chosen.manifest.streams == ("refunds",)
+    with pytest.raises(ConfigurationError, match="streams names orders; there are invoices"):
+        settings_for("http://zuora.test", streams=("orders",))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
 from typing import Any
 
@@ -106,7 +107,11 @@ async def test_a_usage_file_is_stored_whole_or_not_at_all(zuora: Zuora) -> None:
         )
         headers = {"Authorization": f"Bearer {zuora.token}", "Content-Type": "multipart/form-data; boundary=b"}
         async with zuora.session.post(f"{zuora.base}/v1/usage", data=content.encode(), headers=headers) as response:
-            return await zuora.get((await response.json())["checkImportStatus"])
+            path = (await response.json())["checkImportStatus"]
+        while True:
+            if (status := await zuora.get(path))["importStatus"] != "Pending":
+                return status
+            await asyncio.sleep(0.01)
 
     good = "A-1,API calls,5,01/20/2026,C-1"
     assert (await upload(good))["importStatus"] == "Completed"

@@ -86,6 +86,34 @@ async def test_a_deal_from_account_to_credit_keeps_to_the_contract(zuora: Zuora)
     await _checked(zuora, "PUT", "/v1/subscriptions/S-1/cancel", body)
 
 
+async def test_corrections_and_files_keep_to_the_contract(zuora: Zuora) -> None:
+    """Contacts, write-offs, refunds of credit memos, actions and data queries."""
+    person = {"accountNumber": "A-1", "firstName": "Grace", "lastName": "Hopper", "country": "DE"}
+    contact = await _checked(zuora, "POST", "/v1/contacts", person)
+    await _checked(zuora, "PUT", f"/v1/contacts/{contact['id']}", {"city": "Berlin"})
+    await _checked(zuora, "GET", f"/v1/contacts/{contact['id']}")
+    await zuora.post("/v1/orders", order("1", setup("C-1", 9), calls("C-2")))
+    await zuora.advance(10)
+    await _checked(zuora, "PUT", "/v1/invoices/INV00000001/write-off", {"comment": "gone"})
+    (charge,) = [c for c in zuora.sandbox.documents("product-rate-plan-charges")["product-rate-plan-charges"]
+                 if c["productRatePlanChargeNumber"] == "PRPC-SETUP"]  # fmt: skip
+    line = {"chargeId": charge["id"], "productRatePlanChargeId": charge["id"], "amount": 20}
+    memo = await _checked(
+        zuora, "POST", "/v1/credit-memos", {"accountNumber": "A-1", "charges": [line], "autoPost": True}
+    )
+    back = {"type": "External", "methodType": "Check", "totalAmount": 5}
+    refund = await _checked(zuora, "POST", f"/v1/credit-memos/{memo['id']}/refund", back)
+    for path in ("/v1/refunds", f"/v1/refunds/{refund['id']}", f"/v1/refunds/{refund['id']}/parts"):
+        await _checked(zuora, "GET", path)
+    await _checked(zuora, "GET", "/object-query/refunds?expand[]=account&expand[]=refundapplications")
+    query = {"query": "select Id from Account", "outputFormat": "JSON", "compression": "NONE"}
+    job = await _checked(zuora, "POST", "/query/jobs", {**query, "output": {"target": "S3"}})
+    await _checked(zuora, "GET", f"/query/jobs/{job['data']['id']}")
+    usage = {"AccountNumber": "A-1", "ChargeNumber": "C-2", "UOM": "API calls", "StartDateTime": "2026-01-20"}
+    answers = await zuora.post("/v1/action/create", {"type": "Usage", "objects": [{**usage, "Quantity": 1}, {}]})
+    _validator(json.dumps(_schema("POST", "/v1/action/create", 200))).validate(_plain(answers))
+
+
 READS = (
     "/v1/orders/O-1",
     "/v1/orders",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tieline.connectors.sdk import ConnectorType
-from tieline.connectors.zuora import functions, wire
+from tieline.connectors.zuora import asked, functions, wire
 from tieline.connectors.zuora.connector import MANIFEST, ZuoraConnector
 from tieline.connectors.zuora.settings import ZuoraSettings
 
@@ -26,9 +26,15 @@ CONNECTOR = ConnectorType(
         "zuora.order": wire.OrderBody,
         "zuora.invoice": wire.FetchedInvoice,
         "zuora.credit_memo": wire.FetchedMemo,
+        "zuora.debit_memo": wire.FetchedDebitMemo,
         "zuora.payment": wire.FetchedPayment,
+        "zuora.refund": wire.FetchedRefund,
         "zuora.subscription": wire.FetchedSubscription,
-        "subscription_order.cancel": wire.Cancellation,
+        "zuora.usage_import": wire.UsageImport,
+        "subscription_order.amend": asked.Amendment,
+        "subscription_order.cancel": asked.Cancellation,
+        "subscription_order.renew": asked.Renewal,
+        "usage_batch": asked.UsageBatch,
     },
 )
 

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
-from tieline.connectors.sdk import Answer, ClientCredentials, Session
+from tieline.connectors.sdk import Answer, ClientCredentials, Session, every, follow, parts
 from tieline.connectors.zuora import errors
 from tieline.connectors.zuora.settings import ZuoraSettings
 from tieline.connectors.zuora.wire import Body
@@ -44,8 +44,14 @@ class ZuoraClient:
         )
         # Refusals are read with the document's name and the kind of call at hand, so the session passes all answers on.
         self._session = Session(
-            settings.url, self._auth, lambda _: None, timeout_s=settings.timeout_s, connections=max(settings.slots, 1)
+            settings.url,
+            self._auth,
+            lambda _: None,
+            timeout_s=settings.timeout_s,
+            connections=max(settings.slots, 1),
+            allowance=allowance,
         )
+        self.usage = self._session.usage
         self._reads = asyncio.Semaphore(max(settings.reads_at_once, 1))
         self._tries: OrderedDict[str, int] = OrderedDict()
         self._account_ids: OrderedDict[str, str] = OrderedDict()
@@ -84,6 +90,31 @@ class ZuoraClient:
     async def update_account(self, number: str, body: Body) -> Body:
         """PUT /v1/accounts/{number}."""
         return await self.put(f"/v1/accounts/{_part(number)}", body, about=f"account {number}", track=number)
+
+    async def import_usage(self, name: str, content: bytes, key: str) -> str:
+        """POST /v1/object/import: the id of an import whose rows are still to be read."""
+        boundary = hashlib.sha256(content).hexdigest()
+        fields = (("ImportType", "", b"Usage"), ("Name", "", name.encode()), ("File", "usage.csv", content))
+        form = b"".join(_form_part(boundary, *field) for field in fields) + f"--{boundary}--\r\n".encode()
+        headers = {"Idempotency-Key": self._key(key)} if key else {}
+        headers["Content-Type"] = f"multipart/form-data; boundary={boundary}"
+        about = f"usage batch {name}"
+        answer = await self._write("POST", "/v1/object/import", form, headers, about=about, track=name, key=key)
+        return str(answer["Id"])
+
+    async def find_import(self, key: str, name: str) -> list[Body]:
+        """GET /v1/object/import/{id}. Raises OutcomeUnknown when it cannot be read: its rows may be stored by then."""
+        try:
+            return [await self.read(f"/v1/object/import/{_part(key)}", f"the import of usage batch {name}")]
+        except TielineError as error:
+            raise OutcomeUnknown(f"usage batch {name} was received and its import cannot be read: {error}") from error
+
+    async def imports(self, name: str) -> list[Body]:
+        """Every import of this name, by ZOQL."""
+        quoted = name.replace("\\", "\\\\").replace("'", "\\'")
+        return await self.zoql(
+            f"select Id, Status, StatusReason, Md5, ImportedCount from Import where Name = '{quoted}'"
+        )
 
     async def create_order(self, body: Body, key: str, track: str) -> Body:
         """POST /v1/orders, or the asynchronous path with its job followed to the end, as the settings say."""
@@ -126,22 +157,20 @@ class ZuoraClient:
         pairs += [("sort[]", sort)] if sort else []
         pairs += [("cursor", cursor)] if cursor else []
         page = await self.read(f"/object-query/{kind}?{urlencode(pairs, quote_via=quote)}", f"a query on {kind}")
-        data = page.get("data")
-        if not isinstance(data, list):
-            raise VendorUnavailable(f"Zuora answered a query on {kind} without records")
-        return data, str(page.get("nextPage") or "")
+        return _records(page, "data", f"a query on {kind}"), str(page.get("nextPage") or "")
 
     async def all(
         self, kind: str, filters: Sequence[str] = (), *, expand: Sequence[str] = (), fields: Sequence[str] = ()
     ) -> AsyncIterator[Body]:
         """Every record of a query, page by page."""
-        cursor = ""
-        while True:
-            records, cursor = await self.query(kind, filters, expand=expand, fields=fields, cursor=cursor)
-            for record in records:
+
+        async def read(cursor: str) -> tuple[list[Body], str | None]:
+            records, following = await self.query(kind, filters, expand=expand, fields=fields, cursor=cursor)
+            return records, following or None
+
+        async for page in follow("Zuora", "", read):
+            for record in page:
                 yield record
-            if not cursor:
-                return
 
     async def listed(
         self, kind: str, field: str, values: Iterable[str], *, expand: Sequence[str] = (), only: Sequence[str] = (),
@@ -153,8 +182,7 @@ class ZuoraClient:
         """
         wanted = list(dict.fromkeys(v for v in values if v))
         plain = [v for v in wanted if _LISTABLE.fullmatch(v)]
-        size = self.settings.page_size
-        filters = [f"{field}.IN:[{','.join(plain[i : i + size])}]" for i in range(0, len(plain), size)]
+        filters = [f"{field}.IN:[{','.join(some)}]" for some in parts(plain, self.settings.page_size)]
         filters += [f"{field}.EQ:{v}" for v in wanted if not _LISTABLE.fullmatch(v)]
 
         async def ask(one: str) -> list[Body]:
@@ -164,27 +192,27 @@ class ZuoraClient:
 
     async def zoql(self, statement: str) -> list[Body]:
         """POST /v1/action/query, and queryMore until done; it changes nothing and takes no idempotency key."""
-        found: list[Body] = []
-        path, body = "/v1/action/query", {"queryString": statement}
-        while True:
-            answer = await self._read("POST", path, body)
-            if (error := errors.refusal(answer, writes=False, about="a ZOQL query")) is not None:
-                raise error
-            page = answer.json() or {}
-            found += page.get("records") or []
-            if page.get("done", True) or not page.get("queryLocator"):
-                return found
-            path, body = "/v1/action/queryMore", {"queryLocator": str(page["queryLocator"])}
+
+        async def read(locator: str) -> tuple[list[Body], str | None]:
+            path, body = (
+                ("/v1/action/queryMore", {"queryLocator": locator})
+                if locator
+                else ("/v1/action/query", {"queryString": statement})
+            )
+            page = self._body(await self._read("POST", path, body), "a ZOQL query")
+            following = "" if page.get("done", True) else str(page.get("queryLocator") or "")
+            return _records(page, "records", "a ZOQL query") if page.get("size") else [], following or None
+
+        return await every("Zuora", "", read)
 
     async def paged(self, path: str, field: str, about: str) -> list[Body]:
         """Every record of a /v1 list: `field` of each page, following nextPage (refused on another host)."""
-        found: list[Body] = []
-        next_path = path
-        while next_path:
-            page = await self.read(next_path, about)
-            found += page.get(field) or []
-            next_path = str(page.get("nextPage") or "")
-        return found
+
+        async def read(place: str) -> tuple[list[Body], str | None]:
+            page = await self.read(place, about)
+            return _records(page, field, about), str(page.get("nextPage") or "") or None
+
+        return await every("Zuora", path, read)
 
     async def each(self, call: Callable[[T], Awaitable[R]], items: Iterable[T]) -> list[R]:
         """Calls side by side, in the order of the items; how many at once is decided for every read together."""
@@ -195,7 +223,13 @@ class ZuoraClient:
     async def get(self, path: str, about: str) -> Body | None:
         """Read one document; None for what is not there."""
         answer = await self._read("GET", path)
-        return None if errors.is_absent(answer) else self._body(answer, about)
+        if errors.is_absent(answer):
+            return None
+        body = self._body(answer, about)
+        if body.get("success") is not True:
+            # {} is not "no such document": it would be written a second time
+            raise VendorUnavailable(f"Zuora answered {about} with something else")
+        return body
 
     async def read(self, path: str, about: str) -> Body:
         """Read what must be there, a list or a query: "not found" is a wrong address or right, not an empty list."""
@@ -219,15 +253,18 @@ class ZuoraClient:
         return await self._write("PUT", path, body, {}, about=about, track=track)
 
     async def _write(
-        self, method: str, path: str, body: Body, headers: dict[str, str], *, about: str, track: str, key: str = ""
-    ) -> Body:
+        self, method: str, path: str, body: Body | bytes, headers: dict[str, str], *, about: str, track: str,
+        key: str = "",
+    ) -> Body:  # fmt: skip
+        json, data = (None, body) if isinstance(body, bytes) else (body, None)
         answer = await self._session.request(
-            method, path, writes=True, json=body, headers={**headers, **self._headers(track)}
+            method, path, writes=True, json=json, data=data, headers={**headers, **self._headers(track)}
         )
         error = errors.refusal(answer, writes=True, about=about)
         if error is None:
             content = answer.json()
-            if isinstance(content, dict):
+            # CRUD calls say it with a capital.
+            if isinstance(content, dict) and (content.get("success") is True or content.get("Success") is True):
                 return content
             error = OutcomeUnknown(f"Zuora answered {about} with nothing")
         if answer.status not in errors.RUNNING:
@@ -258,11 +295,39 @@ class ZuoraClient:
             _remember(self._tries, key, self._tries.get(key, 0) + 1)
 
 
+def allowance(answer: Answer) -> tuple[int, int | None] | None:
+    """What Zuora says of the day: `RateLimit-Limit: 50000, 50000;w=60, 27000000;w=86400`, windows in seconds.
+
+    RateLimit-Remaining is about the first number, which is the day's only when no shorter window has the same.
+    """
+    current, *windows = (part.strip() for part in answer.headers.get("ratelimit-limit", "").split(","))
+    limits = {window: limit for limit, _, window in (part.partition(";w=") for part in windows)}
+    per_day, left = limits.get("86400", ""), answer.headers.get("ratelimit-remaining", "")
+    if not per_day.isdecimal():
+        return None
+    of_day = left.isdecimal() and [window for window, limit in limits.items() if limit == current] == ["86400"]
+    return int(per_day), int(per_day) - int(left) if of_day else None
+
+
 def _remember(memory: OrderedDict[str, Any], key: str, value: Any) -> None:
     memory[key] = value
     memory.move_to_end(key)
     if len(memory) > _REMEMBERED:
         memory.popitem(last=False)
+
+
+def _records(page: Body, field: str, about: str) -> list[Body]:
+    """The records of a page. Raises VendorUnavailable for a page without any list: that is not an empty one."""
+    found = page.get(field)
+    if not isinstance(found, list):
+        raise VendorUnavailable(f"Zuora answered {about} without records")
+    return found
+
+
+def _form_part(boundary: str, name: str, file_name: str, content: bytes) -> bytes:
+    file = f'; filename="{file_name}"' if file_name else ""
+    head = f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"{file}\r\n\r\n'
+    return head.encode() + content + b"\r\n"
 
 
 def _part(text: str) -> str:

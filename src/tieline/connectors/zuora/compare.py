@@ -66,15 +66,34 @@ def _action(action: Body) -> Body:
     }
     if created:
         essence["terms"] = created.get("terms") or {}
-        essence["charges"] = {
-            str(charge.get("chargeNumber") or f"{plan.get('productRatePlanNumber')}/{at}"): _charge(plan, charge)
-            for plan in created.get("subscribeToRatePlans") or []
-            for at, charge in enumerate(plan.get("chargeOverrides") or [])
-        }
+        essence["charges"] = _charges(created.get("subscribeToRatePlans") or [])
+    essence |= _changes(action)
     if cancelled:
         names = ("cancellationPolicy", "cancellationEffectiveDate")
         essence["cancelled"] = {name: cancelled[name] for name in names if name in cancelled}
     return essence
+
+
+def _changes(action: Body) -> Body:
+    """What an amendment asks for: added charges, new prices by charge, the plan that goes, the terms of renewal."""
+    found: Body = {}
+    if added := action.get("addProduct"):
+        found["charges"] = _charges([added])
+    if updated := action.get("updateProduct"):
+        found["prices"] = {u.get("chargeNumber"): u.get("pricing") or {} for u in updated.get("chargeUpdates") or []}
+    if removed := action.get("removeProduct"):
+        found["removed"] = removed.get("subscriptionRatePlanNumber")
+    if terms := action.get("termsAndConditions"):
+        found["renewal"] = {name: terms[name] for name in ("autoRenew", "renewalTerms") if name in terms}
+    return found
+
+
+def _charges(plans: list[Body]) -> Body:
+    return {
+        str(charge.get("chargeNumber") or f"{plan.get('productRatePlanNumber')}/{at}"): _charge(plan, charge)
+        for plan in plans
+        for at, charge in enumerate(plan.get("chargeOverrides") or [])
+    }
 
 
 def _charge(plan: Body, charge: Body) -> Body:
@@ -91,7 +110,7 @@ def _charge(plan: Body, charge: Body) -> Body:
 
 def _soften(wanted: Body, found: Body) -> None:
     """Leave out of `wanted` what Zuora does not show."""
-    for name in ("dates", "terms"):
+    for name in ("dates", "terms", "removed"):
         if not found.get(name):
             wanted.pop(name, None)
     for number, charge in (wanted.get("charges") or {}).items():

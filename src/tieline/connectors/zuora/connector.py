@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
 
-from tieline.connectors.zuora import candidates, documents, streams, webhooks
+import msgspec
+
+from tieline.connectors.sdk import each
+from tieline.connectors.zuora import candidates, documents, streams, usage, webhooks
 from tieline.connectors.zuora.client import ZuoraClient
 from tieline.connectors.zuora.compare import account_difference, order_difference
 from tieline.connectors.zuora.errors import AlreadyThere
-from tieline.connectors.zuora.settings import API_VERSION, ZuoraSettings
+from tieline.connectors.zuora.settings import API_VERSION, STREAMS, SWEPT, ZuoraSettings
 from tieline.connectors.zuora.wire import Body
 from tieline.engine.ports import (
     Absent,
@@ -24,9 +26,12 @@ from tieline.engine.ports import (
     Operation,
     Outcome,
     Safety,
+    Usage,
     Wire,
 )
-from tieline.errors import ConfigurationError, OutcomeUnknown, RejectedByVendor, TielineError, TransientError
+from tieline.errors import ConfigurationError, OutcomeUnknown, RejectedByVendor, TransientError
+
+_GRACE_S = 30.0
 
 OPERATIONS = (
     Operation(kind="customer", safety=Safety.NATIVE_KEY, mapping="customer -> zuora.account", concurrency=16),
@@ -39,6 +44,31 @@ OPERATIONS = (
         safety=Safety.NATIVE_KEY,
         mapping="subscription_order.cancel -> zuora.order",
         concurrency=8,
+        creates=False,
+    ),
+    Operation(
+        kind="subscription_order",
+        action="amend",
+        safety=Safety.NATIVE_KEY,
+        mapping="subscription_order.amend -> zuora.order",
+        concurrency=8,
+        creates=False,
+    ),
+    Operation(
+        kind="subscription_order",
+        action="renew",
+        safety=Safety.NATIVE_KEY,
+        mapping="subscription_order.renew -> zuora.order",
+        concurrency=8,
+        creates=False,
+    ),
+    # Nothing keeps a file from being read twice: it is looked for by its name once no request can be under way.
+    Operation(
+        kind="usage_batch",
+        safety=Safety.LOOK_UP_FIRST,
+        mapping="usage_batch -> zuora.usage_import",
+        concurrency=2,
+        settle_after_s=60.0 + _GRACE_S,
     ),
 )
 
@@ -46,13 +76,17 @@ MANIFEST = Manifest(
     vendor="zuora",
     api_version=API_VERSION,
     operations=OPERATIONS,
-    reads=("invoice", "credit_memo", "payment", "subscription", "account"),
-    streams=tuple(streams.STREAMS),
+    reads=tuple(documents.SPECS),
+    finds=("customer",),
+    catalogues=("rate_plan",),
+    scopes=(
+        "Billing: create and modify accounts, create orders, import usage",
+        "Billing: read invoices, credit memos, debit memos, payments and refunds",
+    ),
+    streams=SWEPT,
     notices=tuple(webhooks.KINDS.values()),
-    limits=Limits(slots=32),
+    limits=Limits(slots=32, per_minute=50_000, per_day=27_000_000),
 )
-
-T = TypeVar("T")
 
 # Zuora keeps the first two for good; the others are given once, and belong to the people in billing from then on.
 _FIRST_ONLY = ("accountNumber", "currency", "autoPay", "billCycleDay", "batch")
@@ -68,26 +102,30 @@ class ZuoraConnector:
     def __init__(self, name: str, settings: ZuoraSettings) -> None:
         self.name = name
         self.settings = settings
-        self.manifest = Manifest(
-            vendor=MANIFEST.vendor,
-            api_version=MANIFEST.api_version,
-            operations=MANIFEST.operations,
-            reads=MANIFEST.reads,
-            streams=MANIFEST.streams,
-            notices=MANIFEST.notices,
-            limits=Limits(slots=settings.slots, per_second=settings.per_second),
+        limits = Limits(
+            slots=settings.slots,
+            per_second=settings.per_second,
+            per_minute=settings.per_minute,
+            per_day=settings.per_day,
+        )
+        settled = [
+            msgspec.structs.replace(o, settle_after_s=settings.timeout_s + _GRACE_S) if o.settle_after_s else o
+            for o in OPERATIONS
+        ]
+        self.manifest = msgspec.structs.replace(
+            MANIFEST, limits=limits, operations=tuple(settled), streams=settings.streams
         )
         self.client = ZuoraClient(settings)
 
     async def send(self, operation: Operation, calls: Sequence[Call]) -> list[Outcome]:
-        write = self._send_account if operation.kind == "customer" else self._send_order
         self._known(operation)
-        return await self.client.each(lambda call: _as_value(write, call), calls)
+        writes = {"customer": self._send_account, "usage_batch": self._send_usage}
+        return await each(writes.get(operation.kind, self._send_order), calls)
 
     async def probe(self, operation: Operation, calls: Sequence[Call]) -> list[Finding]:
-        ask = self._probe_account if operation.kind == "customer" else self._probe_order
         self._known(operation)
-        return await self.client.each(lambda call: _as_value(ask, call), calls)
+        asks = {"customer": self._probe_account, "usage_batch": self._probe_usage}
+        return await each(asks.get(operation.kind, self._probe_order), calls)
 
     async def fetch(self, kind: str, ids: Sequence[str]) -> list[Wire | None]:
         if kind not in documents.SPECS:
@@ -105,8 +143,8 @@ class ZuoraConnector:
         return await documents.rate_plans(self.client)
 
     async def changes(self, stream: str, cursor: str) -> Changes:
-        if stream not in streams.STREAMS:
-            raise ConfigurationError(f"Zuora has no stream '{stream}'; it has {', '.join(streams.STREAMS)}")
+        if stream not in STREAMS:
+            raise ConfigurationError(f"Zuora has no stream '{stream}'; it has {', '.join(STREAMS)}")
         return await streams.changes(self.client, stream, cursor)
 
     async def notices(self, headers: Mapping[str, str], body: bytes, query: Mapping[str, str]) -> list[Notice]:
@@ -114,6 +152,10 @@ class ZuoraConnector:
 
     def acknowledgement(self) -> tuple[int, str, bytes]:
         return 200, "text/plain", b""
+
+    def usage(self) -> Usage:
+        """Zuora's answers tell how many calls its tenant has a day, and near the end of them how many are left."""
+        return self.client.usage()
 
     async def check(self) -> str:
         await self.client.read("/object-query/accounts?pageSize=1", "a query on accounts")
@@ -224,6 +266,14 @@ class ZuoraConnector:
         number = str(answer.get("orderNumber") or call.external_id or call.wire.get("orderNumber", ""))
         return Applied(external_id=number, display=subscription_number(call.wire) or number, response=answer)
 
+    # --- usage --------------------------------------------------------------------------------------------------------
+
+    async def _send_usage(self, call: Call) -> Outcome:
+        return await usage.send(self.client, call)
+
+    async def _probe_usage(self, call: Call) -> Finding:
+        return await usage.probe(self.client, call)
+
     def _known(self, operation: Operation) -> None:
         if (operation.kind, operation.action) not in {(o.kind, o.action) for o in OPERATIONS}:
             raise ConfigurationError(f"Zuora cannot {operation.action} '{operation.kind}'")
@@ -237,11 +287,3 @@ def subscription_number(order: Wire) -> str:
             if number or entry.get("subscriptionNumber"):
                 return str(number or entry["subscriptionNumber"])
     return ""
-
-
-async def _as_value(call: Callable[[Call], Awaitable[T]], one: Call) -> T | TielineError:
-    """What became of one call; its error is a value, so that it says nothing about the others."""
-    try:
-        return await call(one)
-    except TielineError as error:
-        return error

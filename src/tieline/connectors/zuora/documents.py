@@ -31,6 +31,8 @@ SPECS = {
     "invoice": Spec("invoices", "invoiceNumber", ("account", "invoiceitems")),
     "credit_memo": Spec("credit-memos", "memoNumber", ("account", "creditmemoitems", "creditmemoapplications")),
     "payment": Spec("payments", "paymentNumber", ("account", "paymentapplications")),
+    "debit_memo": Spec("debit-memos", "memoNumber", ("account", "debitmemoitems")),
+    "refund": Spec("refunds", "refundNumber", ("account", "refundapplications")),
     "subscription": Spec("subscriptions", "name", ("account", "order"), (LATEST,)),
     "account": Spec("accounts", "accountNumber", ("billto", "soldto")),
 }
@@ -80,8 +82,12 @@ async def _complete(client: ZuoraClient, kind: str, found: list[Body]) -> None:
     if kind == "invoice":
         await client.each(lambda invoice: _items(client, invoice), found)
     elif kind == "credit_memo":
-        await client.each(lambda memo: _memo_items(client, memo), found)
+        await client.each(lambda memo: _listed_items(client, memo, "credit", "creditMemoItems"), found)
         await _settled(client, found, "credit-memos", "creditMemoApplications", "amount")
+    elif kind == "debit_memo":
+        await client.each(lambda memo: _listed_items(client, memo, "debit", "debitMemoItems"), found)
+    elif kind == "refund":
+        await client.each(lambda refund: _refunded(client, refund), found)
     elif kind == "payment":
         await _settled(client, found, "payments", "paymentApplications", "applyAmount")
         await client.each(lambda payment: _intended(client, payment), [p for p in found if p["status"] == "Error"])
@@ -115,15 +121,35 @@ _ITEM_FIELDS = {
 }
 
 
-async def _memo_items(client: ZuoraClient, memo: Body) -> None:
-    shown = memo.setdefault("creditMemoItems", [])
+async def _listed_items(client: ZuoraClient, memo: Body, kind: str, field: str) -> None:
+    """All items of a credit or debit memo."""
+    shown = memo.setdefault(field, [])
     if len(shown) < client.settings.page_size:
         return
-    path = f"/v1/credit-memos/{memo['id']}/items?pageSize={V1_PAGE}"
-    listed = await client.paged(path, "items", f"items of credit memo {memo['memoNumber']}")
+    path = f"/v1/{kind}-memos/{memo['id']}/items?pageSize={V1_PAGE}"
+    listed = await client.paged(path, "items", f"items of {kind} memo {memo['memoNumber']}")
     # /v1 does not name the charge; the expanded items do, as far as they reach.
     known = {item["id"]: item for item in shown}
-    memo["creditMemoItems"] = [{**item, **known.get(item["id"], {})} for item in listed]
+    memo[field] = [{**item, **known.get(item["id"], {})} for item in listed]
+
+
+async def _refunded(client: ZuoraClient, refund: Body) -> None:
+    """Give a refund its `parts`: which payment or credit memo the money comes back from. They add up, or it waits."""
+    shown = refund.pop("refundApplications", None) or []
+    parts = [_refund_part(a, "applyAmount") for a in shown]
+    if sum((p["amount"] for p in parts), Decimal(0)) != refund["amount"]:
+        path = f"/v1/refunds/{refund['id']}/parts?pageSize={V1_PAGE}"
+        listed = await client.paged(path, "parts", f"parts of refund {refund['refundNumber']}")
+        parts = [_refund_part(p, "amount") for p in listed]
+    if sum((p["amount"] for p in parts), Decimal(0)) != refund["amount"]:
+        number = refund["refundNumber"]
+        raise VendorUnavailable(f"Zuora does not show all parts of refund {number} yet", retry_after_s=2.0)
+    refund["parts"] = parts
+
+
+def _refund_part(shown: Body, amount: str) -> Body:
+    kept = {name: shown[name] for name in ("id", "paymentId", "creditMemoId") if shown.get(name)}
+    return {**kept, "amount": _number(shown.get(amount))}
 
 
 async def _settled(client: ZuoraClient, found: list[Body], path: str, applications: str, amount: str) -> None:

@@ -193,6 +193,8 @@ def _text(entry: dict[str, Any]) -> str:
 
 
 def _verdict(status: int, reasons: list[Reason]) -> tuple[Verdict, str]:
+    if status < 400 and not any(r.code or r.text for r in reasons):
+        return Verdict.UNKNOWN, "it names no reason"
     known = [CATEGORIES[r.category] for r in reasons if r.category in CATEGORIES]
     if known and status < 500 and status not in _BY_STATUS:
         # One fault that only a person can mend is enough to make trying again pointless.
@@ -228,8 +230,7 @@ def _sentence(what: str, about: str, meaning: str, reasons: list[Reason], answer
 
 def _pause_s(answer: Answer) -> float:
     """Retry-After; else, when the rate window is used up, the seconds until it opens; else one second."""
-    spent = answer.headers.get("ratelimit-remaining") == "0"
-    for text in (answer.headers.get("retry-after"), answer.headers.get("ratelimit-reset") if spent else None):
-        if text and re.fullmatch(r"\d{1,6}(\.\d+)?", text.strip()):
-            return float(text)
-    return 1.0
+    if told := answer.retry_after_s():
+        return told
+    reset = answer.headers.get("ratelimit-reset", "") if answer.headers.get("ratelimit-remaining") == "0" else ""
+    return float(reset) if re.fullmatch(r"\d{1,6}(\.\d+)?", reset.strip()) else 1.0

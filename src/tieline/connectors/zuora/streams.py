@@ -7,15 +7,17 @@ also carries where the pass began and Zuora's own place in it: `stamp|id|since|p
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from tieline.connectors.sdk import follow, moment_of, utc_text
 from tieline.connectors.zuora.client import ZuoraClient
 from tieline.connectors.zuora.documents import LATEST, SPECS
+from tieline.connectors.zuora.settings import STREAMS
+from tieline.connectors.zuora.wire import Body
 from tieline.engine.ports import Changes
-from tieline.errors import ConfigurationError
+from tieline.errors import ConfigurationError, VendorUnavailable
 
-STREAMS = {"invoices": "invoice", "credit_memos": "credit_memo", "payments": "payment", "subscriptions": "subscription"}
 MOST = 500
 
 
@@ -40,13 +42,18 @@ async def changes(client: ZuoraClient, stream: str, cursor: str) -> Changes:
     since = place.since if place.next else _behind(place.stamp, client.settings.overlap_s)
     filters = [*([f"updateddate.GE:{since}"] if since else []), *([LATEST] if kind == "subscription" else [])]
     latest, following, found = (place.stamp, place.id), place.next, dict[tuple[str, str], None]()
-    while True:
-        records, following = await client.query(spec.path, filters, sort="updateddate.ASC", cursor=following)
+
+    async def read(cursor: str) -> tuple[list[Body], str | None]:
+        nonlocal following
+        records, following = await client.query(spec.path, filters, sort="updateddate.ASC", cursor=cursor)
+        return records, following or None
+
+    async for records in follow("Zuora", place.next, read):
         for record in records:
             stamp = utc(str(record["updatedDate"]))
             found[str(record.get(spec.number) or record["id"]), stamp] = None
             latest = max(latest, (stamp, str(record["id"])))
-        if not following or len(found) + client.settings.page_size > MOST:
+        if len(found) + client.settings.page_size > MOST:
             break
     reached = Place(*latest, since, following) if following else Place(*latest)
     return Changes(kind=kind, changed=list(found), cursor=str(reached), more=bool(following))
@@ -59,18 +66,16 @@ def read_cursor(cursor: str) -> Place:
     parts = cursor.split("|", 3)
     if len(parts) not in (2, 4):
         raise ConfigurationError(f"'{cursor[:80]}' is not a cursor of Zuora; start the stream again with an empty one")
-    utc(parts[0])
+    try:
+        utc(parts[0])
+    except VendorUnavailable as error:
+        raise ConfigurationError(f"'{cursor[:80]}' is not a cursor of Zuora: it holds no moment") from error
     return Place(*parts)
 
 
 def utc(stamp: str) -> str:
     """Zuora writes stamps with the tenant's offset: "2026-03-21T01:42:47-07:00" → "2026-03-21T08:42:47Z"."""
-    try:
-        moment = datetime.fromisoformat(stamp)
-    except ValueError as error:
-        raise ConfigurationError(f"'{stamp}' is not a moment Zuora could have written") from error
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return aware.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return utc_text(moment_of(stamp, "Zuora"))
 
 
 def _behind(stamp: str, seconds: int) -> str:

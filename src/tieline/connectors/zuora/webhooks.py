@@ -21,18 +21,22 @@ from tieline.engine.ports import Notice
 from tieline.errors import InvalidMessage
 
 KINDS = {
+    "PaymentRefund": "refund",
     "Subscription": "subscription",
     "Invoice": "invoice",
     "CreditMemo": "credit_memo",
+    "DebitMemo": "debit_memo",
     "Payment": "payment",
 }
-"""What an event's name begins with → the kind of the notice."""
+"""What an event's name begins with → the kind of the notice, the longer beginnings first."""
 
 NUMBERS = {
     "subscription": ("SubscriptionNumber", "SubscriptionId"),
     "invoice": ("InvoiceNumber", "InvoiceId"),
     "credit_memo": ("CreditMemoNumber", "MemoNumber", "CreditMemoId"),
+    "debit_memo": ("DebitMemoNumber", "MemoNumber", "DebitMemoId"),
     "payment": ("PaymentNumber", "PaymentId"),
+    "refund": ("RefundNumber", "RefundId"),
 }
 """Where a callout names its object, the best first: a subscription's id changes with each of its versions."""
 

@@ -133,7 +133,10 @@ class ChargeOverride(TypedDict, total=False):
 
 
 class RatePlanOverride(TypedDict, total=False):
+    """`subscriptionRatePlanNumber` is our own number, by which a later order changes or removes the plan."""
+
     productRatePlanNumber: Required[str]
+    subscriptionRatePlanNumber: str
     chargeOverrides: list[ChargeOverride]
 
 
@@ -152,16 +155,53 @@ class CancelSubscription(TypedDict, total=False):
     cancellationEffectiveDate: str
 
 
+class ChargeUpdate(TypedDict, total=False):
+    chargeNumber: Required[str]
+    pricing: Pricing
+
+
+class UpdateProduct(TypedDict, total=False):
+    subscriptionRatePlanNumber: Required[str]
+    chargeUpdates: list[ChargeUpdate]
+
+
+class RemoveProduct(TypedDict, total=False):
+    subscriptionRatePlanNumber: Required[str]
+
+
+class TermsAndConditions(TypedDict, total=False):
+    autoRenew: bool
+    renewalSetting: str
+    renewalTerms: list[Term]
+
+
 class OrderAction(TypedDict, total=False):
     type: Required[str]
     triggerDates: list[TriggerDate]
     createSubscription: CreateSubscription
     cancelSubscription: CancelSubscription
+    addProduct: RatePlanOverride
+    updateProduct: UpdateProduct
+    removeProduct: RemoveProduct
+    termsAndConditions: TermsAndConditions
+
+
+class RampInterval(TypedDict, total=False):
+    """Both days belong to the interval."""
+
+    name: str
+    startDate: Required[str]
+    endDate: Required[str]
+
+
+class Ramp(TypedDict, total=False):
+    intervals: list[RampInterval]
 
 
 class OrderSubscription(TypedDict, total=False):
     subscriptionNumber: str
     orderActions: Required[list[OrderAction]]
+    ramp: Ramp
 
 
 class OrderBody(TypedDict, total=False):
@@ -175,21 +215,22 @@ class OrderBody(TypedDict, total=False):
     subscriptions: Required[list[OrderSubscription]]
 
 
-class Cancellation(TypedDict, total=False):
-    """What `subscription_order.cancel` is made from: the subscription order that is taken back.
+class UsageRow(TypedDict, total=False):
+    ACCOUNT_ID: Required[str]
+    UOM: Required[str]
+    QTY: Required[Decimal]
+    STARTDATE: Required[str]
+    ENDDATE: str
+    SUBSCRIPTION_ID: str
+    CHARGE_ID: str
+    DESCRIPTION: str
 
-    `effective_on` is the first day without the subscription; without it the order is taken back from its start.
-    Dates are ISO 8601.
-    """
 
-    id: Required[str]
-    number: Required[str]
-    subscription_number: Required[str]
-    customer: Required[str]
-    ordered_on: Required[str]
-    starts_on: Required[str]
-    effective_on: str
-    reason: str
+class UsageImport(TypedDict, total=False):
+    """A file of usage for POST /v1/object/import."""
+
+    name: Required[str]
+    rows: Required[list[UsageRow]]
 
 
 class AccountRef(TypedDict, total=False):
@@ -284,6 +325,53 @@ class FetchedMemo(TypedDict, total=False):
     invoiceNumber: str
     creditMemoItems: Required[list[FetchedMemoItem]]
     parts: Required[list[Part]]
+    updatedDate: str
+
+
+class FetchedDebitMemo(TypedDict, total=False):
+    """A debit memo with its account and items: owed like an invoice, beside any."""
+
+    id: Required[str]
+    memoNumber: Required[str]
+    account: Required[AccountRef]
+    currency: Required[str]
+    totalAmount: Required[Decimal]
+    taxAmount: Decimal
+    balance: Decimal
+    status: str
+    reasonCode: str
+    comments: str
+    memoDate: Required[str]
+    dueDate: Required[str]
+    invoiceId: str
+    debitMemoItems: Required[list[FetchedMemoItem]]
+    updatedDate: str
+
+
+class RefundPart(TypedDict, total=False):
+    """How much comes back from which payment or credit memo."""
+
+    id: str
+    paymentId: str
+    creditMemoId: str
+    amount: Required[Decimal]
+
+
+class FetchedRefund(TypedDict, total=False):
+    """Money that went back, with its account. `parts` is added by the connector."""
+
+    id: Required[str]
+    refundNumber: Required[str]
+    account: Required[AccountRef]
+    currency: Required[str]
+    amount: Required[Decimal]
+    status: Required[str]
+    type: str
+    methodType: str
+    refundDate: Required[str]
+    reasonCode: str
+    referenceID: str
+    parts: Required[list[RefundPart]]
     updatedDate: str
 
 
