@@ -1,6 +1,6 @@
 """Canonical entities and values. Pure: no I/O, no clock, nothing of the other rooms."""
 
-from tieline.domain.billing import Application, CreditNote, Invoice, InvoiceLine, Payment
+from tieline.domain.billing import Application, CreditNote, Deposit, Invoice, InvoiceLine, Payment
 from tieline.domain.deal import (
     BillingPeriod,
     ChargeKind,
@@ -18,6 +18,7 @@ from tieline.domain.deal import (
     SubscriptionOrder,
     SubscriptionStatus,
 )
+from tieline.domain.journal import JournalEntry, JournalLine
 from tieline.domain.money import CurrencyMismatch, Money, minor_digits, total
 from tieline.domain.party import Address, Contact, Customer, TaxRegistration
 
@@ -33,6 +34,8 @@ Entity = (
     | Invoice
     | CreditNote
     | Payment
+    | Deposit
+    | JournalEntry
 )
 """Everything that can stand in another system."""
 
@@ -48,6 +51,8 @@ KINDS: dict[str, type[Entity]] = {
     "invoice": Invoice,
     "credit_note": CreditNote,
     "payment": Payment,
+    "deposit": Deposit,
+    "journal_entry": JournalEntry,
 }
 """Kind name → type, the names that mapping tables, the ledger and the command line use."""
 
@@ -72,9 +77,12 @@ __all__ = [
     "CurrencyMismatch",
     "Customer",
     "DealStatus",
+    "Deposit",
     "Entity",
     "Invoice",
     "InvoiceLine",
+    "JournalEntry",
+    "JournalLine",
     "Money",
     "Order",
     "OrderLine",

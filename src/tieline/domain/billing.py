@@ -1,4 +1,4 @@
-"""What was billed and paid: invoices, credit notes, payments.
+"""What was billed and paid: invoices, credit notes, payments, deposits.
 
 `posting_period` names the ERP's period a document is booked in where that is not the period of its own date
 (because that one is closed); "" leaves it to the date.
@@ -89,6 +89,19 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         _not_over_applied(self.number, self.applications, self.amount)
+
+
+class Deposit(msgspec.Struct, frozen=True, kw_only=True):
+    """Money received before there is anything to settle. `order` is what it is for, "" where nothing is named."""
+
+    id: str
+    number: str
+    customer: str
+    currency: str
+    received_on: date
+    amount: Money
+    order: str = ""
+    posting_period: str = ""
 
 
 def _adds_up(number: str, lines: list[InvoiceLine], amount: Money) -> None:

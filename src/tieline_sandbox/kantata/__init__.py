@@ -1,4 +1,5 @@
-"""A Kantata OX account (formerly Mavenlink) on loopback: projects, tasks, external references, bearer tokens.
+"""A Kantata OX account (formerly Mavenlink) on loopback: projects, participants, tasks, time entries, external
+references, bearer tokens.
 
 The token `sandbox-token` is good from the start. `configure` takes `client_id`, `client_secret`, `access_token`,
 `requests_per_minute` and `workspace_requests_per_minute`. Fault beyond the kernel's: `expire_tokens` (every token is
@@ -7,6 +8,7 @@ revoked at the next matching request).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from starlette.requests import Request
@@ -49,17 +51,22 @@ class Sandbox(Vendor):
         ]
 
     def seed(self, kind: str, records: list[Record]) -> list[Record]:
-        """Kinds: `workspaces` (with `external_reference` if wanted), `stories`, `external_references`."""
+        """Kinds: `workspaces` (with `external_reference` if wanted), `stories`, `external_references`, `users`,
+        `participations`, `time_entries` (with `invoice_id` for time that was invoiced).
+        """
+        account = self.account
+        ways: dict[str, Callable[[Record], Record]] = {
+            "workspaces": account.seed_workspace,
+            "stories": account.create_story,
+            "external_references": account.refer,
+            "users": account.seed_user,
+            "participations": account.participate,
+            "time_entries": lambda given: account.enter_time(given, invoice_id=given.get("invoice_id")),
+        }
         try:
-            if kind == "workspaces":
-                return [self.account.seed_workspace(given) for given in records]
-            if kind == "stories":
-                return [self.account.create_story(given) for given in records]
-            if kind == "external_references":
-                return [self.account.refer(given) for given in records]
+            return [ways[kind](given) for given in records]
         except ApiError as error:
             raise ValueError(f"{kind}: {error}") from error
-        raise KeyError(kind)
 
     def documents(self, kind: str | None = None) -> dict[str, list[Record]]:
         tables = self.account.tables

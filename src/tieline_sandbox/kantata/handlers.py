@@ -21,7 +21,14 @@ from tieline_sandbox.kernel.app import decode_json, json_response
 from tieline_sandbox.kernel.faults import Faults
 
 Handler = Callable[[Request], Awaitable[Response]]
-KINDS = {"workspaces": "workspace", "stories": "story", "external_references": "external_reference"}
+KINDS = {
+    "workspaces": "workspace",
+    "stories": "story",
+    "external_references": "external_reference",
+    "users": "user",
+    "participations": "participation",
+    "time_entries": "time_entry",
+}
 _PATH = re.compile(r"/api/v1/(\w+)(?:/(\w+))?(?:\.json)?")
 
 
@@ -119,7 +126,7 @@ class Api:
             data = _decoded(request, body)
             saved = self._saved(method, kind, record_id, data)
             return 200, envelope(self._account, kind, saved, query)
-        if record_id is not None and method == "DELETE":
+        if record_id is not None and method == "DELETE" and kind != "users":
             self._account.delete(kind, record_id)
             return 204, None
         if record_id is not None and method == "GET" and kind != "external_references":
@@ -129,7 +136,7 @@ class Api:
     def _shown(self, kind: str, record_id: str, query: dict[str, str]) -> dict[str, Any]:
         record = self._account.get(kind, record_id)
         # default filters apply to a single object too: an archived project is "not found" unless asked for
-        if record["archived"] and query.get("include_archived") != "true":
+        if record.get("archived") and query.get("include_archived") != "true":
             raise errors.not_found()
         return record
 
@@ -152,6 +159,12 @@ class Api:
                 return [account.create_story(given)]
             if method == "PUT" and record_id is not None:
                 return [account.update_story(record_id, given)]
+        if kind == "participations" and method == "POST" and record_id is None:
+            return [account.participate(given)]
+        if kind == "time_entries" and method == "POST" and record_id is None:
+            return [account.enter_time(given)]
+        if kind == "time_entries" and method == "PUT" and record_id is not None:
+            return [account.change_time(record_id, given)]
         raise errors.not_found()
 
     def _saved_workspace(self, method: str, record_id: str | None, given: dict[str, Any]) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from tieline_sandbox.kantata import errors
 from tieline_sandbox.kantata.model import SUBJECTS, Account
+from tieline_sandbox.kantata.timesheets import participants_of
 
 Record = dict[str, Any]
 MAX_PAGE = 200
@@ -20,17 +21,28 @@ _ORDERS = {
     "workspaces": ("created_at", "due_date", "price", "start_date", "title", "updated_at", "percentage_complete"),
     "stories": ("created_at", "due_date", "start_date", "title", "updated_at"),
     "external_references": ("created_at", "last_synced_at"),
+    "users": ("full_name",),
+    "participations": ("created_at", "updated_at"),
+    "time_entries": ("created_at", "date_performed", "updated_at"),
 }
 _DEFAULT_ORDER = {
     "workspaces": "updated_at:desc",
     "stories": "created_at:desc",
     "external_references": "last_synced_at:desc",
+    "users": "full_name:asc",
+    "participations": "created_at:desc",
+    "time_entries": "date_performed:desc",
 }
+_PLAIN = frozenset({"users", "participations", "time_entries"})
+"""Nothing of these is archived or tied to other systems."""
 _TIMES = ("created_after", "created_before", "updated_after", "updated_before")
 _INCLUDES = {
-    "workspaces": {"external_references"},
+    "workspaces": {"external_references", "participants"},
     "stories": {"external_references", "workspace"},
     "external_references": {"subject"},
+    "users": set(),
+    "participations": {"user", "workspace"},
+    "time_entries": {"user", "story", "workspace"},
 }
 
 
@@ -68,9 +80,12 @@ def _with_includes(account: Account, kind: str, record: Record, asked: set[str],
         references = account.references_of(kind, record["id"])
         shown["external_reference_ids"] = [r["id"] for r in references]
         answer.setdefault("external_references", {}).update({r["id"]: r for r in references})
-    if "workspace" in asked:
-        workspace = account.get("workspaces", str(record["workspace_id"]))
-        answer.setdefault("workspaces", {})[workspace["id"]] = workspace
+    if "participants" in asked:
+        shown["participant_ids"] = participants_of(account, record["id"])
+        answer.setdefault("users", {}).update({i: account.get("users", i) for i in shown["participant_ids"]})
+    for name, other in (("workspace", "workspaces"), ("user", "users"), ("story", "stories")):
+        if name in asked and (found := account.tables[other].get(str(record[f"{name}_id"]))) is not None:
+            answer.setdefault(other, {})[found["id"]] = found
     if "subject" in asked:
         subject_kind, subject_id = SUBJECTS[record["subject_type"]], str(record["subject_id"])
         shown["subject_ref"] = {"key": subject_kind, "id": subject_id}
@@ -117,6 +132,8 @@ def _fits(account: Account, kind: str, record: Record, query: Mapping[str, str])
     if kind == "external_references":
         same = ("service_name", "service_model", "service_model_ref", "subject_type", "subject_id", "status")
         return all(str(record[n]) == query[n] for n in same if n in query)
+    if kind in _PLAIN:
+        return _fits_plainly(record, query)
     if not _is_shown(record, query):
         return False
     if kind == "workspaces" and not _is_named(record, query):
@@ -124,6 +141,17 @@ def _fits(account: Account, kind: str, record: Record, query: Mapping[str, str])
     if "budgeted" in query and kind == "workspaces" and record["budgeted"] is not (query["budgeted"] == "true"):
         return False
     return _refers(account.references_of(kind, record["id"]), query)
+
+
+def _fits_plainly(record: Record, query: Mapping[str, str]) -> bool:
+    """Ids are lists, flags true or false; `date_performed_between` is 2013-06-01:2013-08-01, both days included."""
+    ids = [name for name in ("workspace_id", "user_id", "story_id") if name in query]
+    if not all(str(record.get(name)) in query[name].split(",") for name in ids):
+        return False
+    if not all(record.get(n) is (query[n] == "true") for n in ("approved", "billable") if n in query):
+        return False
+    first, colon, last = query.get("date_performed_between", "").partition(":")
+    return not colon or first <= record["date_performed"] <= last
 
 
 def _is_shown(record: Record, query: Mapping[str, str]) -> bool:
@@ -158,6 +186,8 @@ def _refers(references: list[Record], query: Mapping[str, str]) -> bool:
 
 
 def _in_time(record: Record, times: Mapping[str, str | None]) -> bool:
+    if "updated_at" not in record:
+        return True
     # times are kept in UTC, one spelling, so that they compare as text up to the seconds
     for field in ("created", "updated"):
         at, after, before = record[f"{field}_at"][:19], times[f"{field}_after"], times[f"{field}_before"]

@@ -1,4 +1,4 @@
-"""Projects (workspaces), their tasks (stories) and references to other systems, under Kantata OX's rules.
+"""Projects (workspaces), their tasks (stories), people and hours, and references to other systems.
 
 A POST that is repeated makes a second project: there is no idempotency key. An external reference is a record of its
 own, one for each (subject, service_name), and is the only way to find a project by another system's id.
@@ -7,18 +7,16 @@ Source: Kantata OX API documentation 1.0.0, Workspaces, Stories, External Refere
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from datetime import UTC, date
+from datetime import UTC
 from typing import Any
 
 from tieline_sandbox.kantata import errors
+from tieline_sandbox.kantata.timesheets import USER_ID, entry_of, first_users, participation_of, refuse_invoiced
+from tieline_sandbox.kantata.values import Check, checked, day, flag, one_of, text, whole
 from tieline_sandbox.kernel.world import World
 
 Record = dict[str, Any]
-Check = Callable[[Any], Any]
 ACCOUNT_ID = 4000001
-USER_ID = 10000001
 MAX_BULK = 100
 BASE_UNITS = {
     "USD": 100, "EUR": 100, "GBP": 100, "JPY": 1, "CHF": 100, "CAD": 100, "AUD": 100, "SGD": 100, "SEK": 100,
@@ -30,17 +28,20 @@ _REFERENCE_FIELDS = ("service_name", "service_model", "service_model_ref")
 _REFERENCE_EXTRAS = ("external_link", "external_status", "external_message")
 
 
-class _Invalid(Exception):
-    """A value that a field does not take; the message is the vendor's."""
-
-
 class Account:
     """Everything on one Kantata OX account."""
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self.tables: dict[str, dict[str, Record]] = {"workspaces": {}, "stories": {}, "external_references": {}}
-        self._next_id = {"workspaces": 41_000_000, "stories": 900_000_000, "external_references": 7_000_000}
+        self._next_id = {
+            "workspaces": 41_000_000,
+            "stories": 900_000_000,
+            "external_references": 7_000_000,
+            "users": USER_ID,
+            "participations": 60_000_000,
+            "time_entries": 300_000_000,
+        }
+        self.tables: dict[str, dict[str, Record]] = {kind: {} for kind in self._next_id} | {"users": first_users()}
         self._references_of: dict[tuple[str, str], dict[str, None]] = {}
         self._references_to: dict[str, dict[str, None]] = {}
         self._stories_of: dict[str, dict[str, None]] = {}
@@ -106,6 +107,22 @@ class Account:
         self.tables["stories"][record_id] = after
         return after
 
+    def participate(self, data: Record) -> Record:
+        """A user joins a project. Raises ApiError 422."""
+        return self._stamped("participations", participation_of(self, data))
+
+    def seed_user(self, given: Record) -> Record:
+        return self._add("users", {"full_name": None, "email_address": None} | given)
+
+    def enter_time(self, data: Record, *, invoice_id: int | None = None) -> Record:
+        """Time spent on a project. Raises ApiError 422."""
+        return self._stamped("time_entries", entry_of(self, data, None) | {"invoice_id": invoice_id})
+
+    def change_time(self, record_id: str, data: Record) -> Record:
+        after = entry_of(self, data, self.get("time_entries", record_id)) | {"updated_at": self._now()}
+        self.tables["time_entries"][record_id] = after
+        return after
+
     def refer(self, data: Record) -> Record:
         """Create the external reference of (subject, service_name), or change it."""
         missing = [
@@ -125,9 +142,15 @@ class Account:
     def delete(self, kind: str, record_id: str) -> None:
         """Gone for good: Kantata OX has no way back."""
         record = self.get(kind, record_id)
+        if kind == "time_entries":
+            refuse_invoiced(record)
         if kind == "workspaces":
             for story in self.stories_of(record_id):
                 self.delete("stories", story["id"])
+            for inner in ("participations", "time_entries"):
+                table = self.tables[inner]
+                for one in [i for i, held in table.items() if str(held["workspace_id"]) == record_id]:
+                    del table[one]
         for reference in self.references_of(kind, record_id):
             self.delete("external_references", reference["id"])
         if kind == "external_references":
@@ -142,6 +165,10 @@ class Account:
 
     def _now(self) -> str:
         return self._world.now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S+00:00")
+
+    def _stamped(self, kind: str, values: Record) -> Record:
+        now = self._now()
+        return self._add(kind, {"created_at": now, "updated_at": now} | values)
 
     def _add(self, kind: str, record: Record) -> Record:
         record_id = str(record.get("id") or "")
@@ -166,6 +193,7 @@ class Account:
         }  # fmt: skip
         record = _priced(self._add("workspaces", blank | values))
         self.tables["workspaces"][record["id"]] = record
+        self.participate({"user_id": USER_ID, "workspace_id": int(record["id"]), "is_team_lead": True})
         if reference:
             self._refer(_about("Workspace", record["id"], reference))
         return record
@@ -192,7 +220,7 @@ class Account:
     def _workspace_values(self, data: Record, before: Record | None) -> Record:
         """What a project is given, checked. `price` is written in whole units; `price_in_cents` is only read."""
         problems: list[Record] = []
-        values = _checked(data, _WORKSPACE, problems)
+        values = checked(data, _WORKSPACE, problems)
         whole = before or {"budgeted": True, "currency": "USD", "title": None}
         after = whole | values
         if not after["title"] and not any(p["field"] == "title" for p in problems):
@@ -233,22 +261,9 @@ def _priced(record: Record) -> Record:
     return record | {"price": shown, "currency_symbol": symbol or record["currency"], "currency_base_unit": unit}
 
 
-def _checked(data: Record, fields: dict[str, Check], problems: list[Record]) -> Record:
-    """The known attributes; unknown ones are passed over in silence, as the vendor does."""
-    values: Record = {}
-    for name, check in fields.items():
-        if name not in data:
-            continue
-        try:
-            values[name] = check(data[name])
-        except _Invalid as error:
-            problems.append(errors.invalid(f"{name.replace('_', ' ').capitalize()} {error}", name))
-    return values
-
-
 def _story_values(data: Record, *, creating: bool) -> Record:
     problems: list[Record] = []
-    values = _checked(data, _STORY, problems)
+    values = checked(data, _STORY, problems)
     if creating:
         problems += [
             errors.invalid(f"{name.replace('_', ' ').capitalize()} can't be blank", name)
@@ -262,61 +277,15 @@ def _story_values(data: Record, *, creating: bool) -> Record:
     return values
 
 
-def _text(limit: int) -> Check:
-    def check(value: Any) -> str | None:
-        if value is None:
-            return None
-        if not isinstance(value, str):
-            raise _Invalid("is invalid")
-        if len(value) > limit:
-            raise _Invalid(f"is too long (maximum is {limit} characters)")
-        return value.strip()
-
-    return check
-
-
-def _one_of(*allowed: str) -> Check:
-    def check(value: Any) -> Any:
-        if value not in allowed:
-            raise _Invalid("is not included in the list")
-        return value
-
-    return check
-
-
-def _day(value: Any) -> str | None:
-    if value in (None, ""):
-        return None
-    if not isinstance(value, str) or not re.fullmatch(r"\d{4}-\d\d-\d\d", value):
-        raise _Invalid("is not a valid date")
-    try:
-        date.fromisoformat(value)
-    except ValueError:
-        raise _Invalid("is not a valid date") from None
-    return value
-
-
-def _flag(value: Any) -> bool:
-    if value not in (True, False, "true", "false", "1", "0"):
-        raise _Invalid("is invalid")
-    return value in (True, "true", "1")
-
-
-def _whole(value: Any) -> int:
-    if isinstance(value, bool) or not re.fullmatch(r"-?\d+", str(value)):
-        raise _Invalid("must be an integer")
-    return int(value)
-
-
 _WORKSPACE: dict[str, Check] = {
-    "title": _text(255), "description": _text(65_535), "start_date": _day, "due_date": _day, "budgeted": _flag,
-    "currency": _one_of(*BASE_UNITS), "price": _whole, "archived": _flag, "change_orders_enabled": _flag,
-    "access_level": _one_of("invitation", "open", "admins"), "stage": _one_of("estimate", "project"),
-    "creator_role": _one_of("maven", "consultant", "buyer", "client"),
-    "consultant_role_name": _text(255), "client_role_name": _text(255),
+    "title": text(255), "description": text(65_535), "start_date": day, "due_date": day, "budgeted": flag,
+    "currency": one_of(*BASE_UNITS), "price": whole, "archived": flag, "change_orders_enabled": flag,
+    "access_level": one_of("invitation", "open", "admins"), "stage": one_of("estimate", "project"),
+    "creator_role": one_of("maven", "consultant", "buyer", "client"),
+    "consultant_role_name": text(255), "client_role_name": text(255),
 }  # fmt: skip
 _STORY: dict[str, Check] = {
-    "title": _text(255), "description": _text(65_535), "workspace_id": _whole, "start_date": _day, "due_date": _day,
-    "story_type": _one_of("task", "deliverable", "milestone", "issue"), "billable": _flag, "archived": _flag,
-    "budget_estimate_in_cents": _whole, "time_estimate_in_minutes": _whole,
+    "title": text(255), "description": text(65_535), "workspace_id": whole, "start_date": day, "due_date": day,
+    "story_type": one_of("task", "deliverable", "milestone", "issue"), "billable": flag, "archived": flag,
+    "budget_estimate_in_cents": whole, "time_estimate_in_minutes": whole,
 }  # fmt: skip

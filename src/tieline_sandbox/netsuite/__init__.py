@@ -1,4 +1,5 @@
-"""A NetSuite account on loopback: records, transforms, SuiteQL, jobs, two ways to log in, and a small number of slots.
+"""A NetSuite account on loopback: records, transforms, SuiteQL, metadata, jobs, RESTlets, two ways to log in, and a
+small number of slots.
 
 Faults beyond the kernel's: `expired_token` (every token dies before the request), `script_refusal` (a user event script
 refuses a write), `record_changed` (an update meets another's), `error_after_save` (the work is done, the answer is
@@ -24,6 +25,7 @@ from tieline_sandbox.netsuite.fields import SPECS
 from tieline_sandbox.netsuite.handlers import Handlers
 from tieline_sandbox.netsuite.jobs import Jobs
 from tieline_sandbox.netsuite.model import Account, Settings
+from tieline_sandbox.netsuite.restlets import Restlets
 from tieline_sandbox.netsuite.slots import Slots
 from tieline_sandbox.netsuite.suiteql import Environment
 from tieline_sandbox.netsuite.urls import routes
@@ -42,6 +44,7 @@ class Sandbox(Vendor):
         self.gatekeeper = Gatekeeper(world)
         self.jobs = Jobs(world)
         self.slots = Slots(self.faults)
+        self.restlets = Restlets(lambda: self.account)
         self._rezone()
 
     def routes(self) -> list[BaseRoute]:
@@ -51,6 +54,7 @@ class Sandbox(Vendor):
         self.account.reset()
         self.gatekeeper.reset()
         self.jobs.reset()
+        self.restlets.reset()
         self.slots.refused = self.slots.peak = 0
         self._rezone()
 
@@ -64,7 +68,7 @@ class Sandbox(Vendor):
             raise ValueError(f"{kind}: {error.detail}") from error
 
     def documents(self, kind: str | None = None) -> dict[str, list[Record]]:
-        """Records by type, sublists included, plus `job_queue` (asynchronous jobs), `deleted` and `slots`."""
+        """Records by type, sublists included, plus `job_queue` (asynchronous jobs), `file`, `deleted` and `slots`."""
         if kind is not None and kind not in SPECS:
             raise KeyError(kind)
         shown = {
@@ -74,6 +78,7 @@ class Sandbox(Vendor):
         }
         if kind is None:
             shown["job_queue"] = self.jobs.all()
+            shown["file"] = list(self.restlets.files.values())
             shown["deleted"] = self.account.store.deleted
             shown["slots"] = [{"refused": self.slots.refused, "peak": self.slots.peak}]
         return shown

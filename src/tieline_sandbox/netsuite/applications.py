@@ -31,6 +31,11 @@ class Applications:
             return ZERO
         return sum((amount for source, amount in sources.items() if source != besides), ZERO)
 
+    def applied_by(self, source_id: str) -> Decimal:
+        """What a payment, memo or application of a deposit settles, all invoices together."""
+        invoices = self._by_source.get(source_id, frozenset())
+        return sum((self._by_invoice[invoice][source_id] for invoice in invoices), ZERO)
+
     def links(self) -> list[tuple[str, str, Decimal]]:
         """(invoice id, payment or memo id, amount) of everything applied."""
         return [
@@ -45,7 +50,7 @@ class Applications:
         available: what the payment or memo holds; None when the sum of its lines is to become its amount.
         """
         left = available
-        lines: list[Record] = []
+        lines: dict[str, Record] = {}
         applied: dict[str, Decimal] = {}
         for index, line in enumerate(draft.lines("apply")):
             if line.get("apply") is False:
@@ -54,14 +59,16 @@ class Applications:
             amount = self._amount(draft, line, invoice, left, unit, f"apply.items[{index}].amount")
             if not amount:
                 continue
-            left = None if left is None else left - amount
+            # A list to apply to holds each document once: of two lines for one, the later counts.
+            left = None if left is None else left + applied.get(invoice["id"], ZERO) - amount
             applied[invoice["id"]] = amount
-            lines.append(self._line(len(lines) + 1, draft.id, invoice, amount))
+            lines.pop(invoice["id"], None)
+            lines[invoice["id"]] = self._line(len(lines) + 1, draft.id, invoice, amount)
         if left is not None and left < 0:
             raise user_error("You cannot apply more than your total payments.")
         draft.applied = applied
         if lines or "apply" in draft.new:
-            draft.new["apply"] = {"items": lines}
+            draft.new["apply"] = {"items": list(lines.values())}
         return sum(applied.values(), ZERO)
 
     def propose(self, draft: Draft, available: Decimal) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tieline_sandbox.netsuite.fields import Sublist
+from tieline_sandbox.netsuite.field_sets import Sublist
 from tieline_sandbox.netsuite.store import Record
 
 

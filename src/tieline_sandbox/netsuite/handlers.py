@@ -23,7 +23,7 @@ from tieline_sandbox.netsuite.errors import (
 from tieline_sandbox.netsuite.fields import SPECS
 from tieline_sandbox.netsuite.filters import parse_filter
 from tieline_sandbox.netsuite.jobs import JOBS, MAX_BATCH, Work
-from tieline_sandbox.netsuite.model import WriteOptions
+from tieline_sandbox.netsuite.model import Account, WriteOptions
 from tieline_sandbox.netsuite.render import RECORDS, link, page, record_url, render, render_sublist
 from tieline_sandbox.netsuite.requests import (
     base_url,
@@ -35,6 +35,7 @@ from tieline_sandbox.netsuite.requests import (
     preferences,
     write_options,
 )
+from tieline_sandbox.netsuite.restlets import as_restlet
 from tieline_sandbox.netsuite.store import Entry, Record
 from tieline_sandbox.netsuite.suiteql import run_query
 
@@ -56,7 +57,16 @@ class Handlers:
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
 
-    def governed(self, handler: Handler) -> Handler:
+    def account(self) -> Account:
+        return self._sandbox.account
+
+    def restlet(self) -> Handler:
+        """Scripts share login and slots with the rest of the account, and say their refusals in their own way."""
+        return self.governed(self._sandbox.restlets.handle, as_restlet)
+
+    def governed(
+        self, handler: Handler, refuse: Callable[[NetSuiteError], Response] = NetSuiteError.response
+    ) -> Handler:
         sandbox = self._sandbox
 
         async def governed(request: Request) -> Response:
@@ -71,7 +81,7 @@ class Handlers:
                 if method != "GET" and sandbox.faults.strike("error_after_save", method=method, path=path):
                     raise unexpected()
             except NetSuiteError as refusal:
-                return refusal.response()
+                return refuse(refusal)
             return response
 
         return governed

@@ -11,11 +11,13 @@ from typing import Any
 import msgspec
 
 from tieline_sandbox.kernel.world import World
+from tieline_sandbox.netsuite import credit, orders
 from tieline_sandbox.netsuite.applications import Applications
 from tieline_sandbox.netsuite.drafts import Draft, merge_lines
 from tieline_sandbox.netsuite.entities import prepare_contact, prepare_customer, prepare_job
 from tieline_sandbox.netsuite.errors import already_exists, no_such_record, user_error, wrong_transaction_type
-from tieline_sandbox.netsuite.fields import ITEM_KINDS, SPECS, RecordSpec
+from tieline_sandbox.netsuite.field_sets import CREDIT_KINDS, ITEM_KINDS, RecordSpec
+from tieline_sandbox.netsuite.fields import SPECS
 from tieline_sandbox.netsuite.lists import (
     first_world,
     prepare_currency,
@@ -28,13 +30,12 @@ from tieline_sandbox.netsuite.periods import Calendar, refuse_shut_change
 from tieline_sandbox.netsuite.store import Entry, Record, Store
 from tieline_sandbox.netsuite.transactions import (
     prepare_credit_memo,
-    prepare_deposit,
     prepare_invoice,
     prepare_journal,
     prepare_payment,
     prepare_sales_order,
 )
-from tieline_sandbox.netsuite.transforms import bill_order
+from tieline_sandbox.netsuite.transforms import propose
 from tieline_sandbox.netsuite.values import Reading, read_body
 
 Rule = Callable[["Account", Draft], None]
@@ -47,7 +48,10 @@ RULES: dict[str, Rule] = {
     "invoice": prepare_invoice,
     "creditMemo": prepare_credit_memo,
     "customerPayment": prepare_payment,
-    "customerDeposit": prepare_deposit,
+    "customerDeposit": credit.prepare_deposit,
+    "depositApplication": credit.prepare_deposit_application,
+    "customerRefund": credit.prepare_refund,
+    "itemFulfillment": orders.prepare_fulfillment,
     "journalEntry": prepare_journal,
     "currency": prepare_currency,
     "subsidiary": prepare_subsidiary,
@@ -63,6 +67,9 @@ PREFIXES = {
     "creditMemo": "CM",
     "customerPayment": "PYMT",
     "customerDeposit": "CD",
+    "depositApplication": "DA",
+    "customerRefund": "CR",
+    "itemFulfillment": "IF",
     "journalEntry": "JE",
 }
 
@@ -81,6 +88,7 @@ class Settings(msgspec.Struct, kw_only=True):
     service_ms: float = 0.0  # how long a request holds its slot
     job_ms: float = 0.0  # how long an asynchronous job stays pending, and again processing
     time_zone: str = "UTC"  # the company's: SuiteQL reads and writes times in it
+    restlet_units: int = 5000  # what one execution of a script may spend
     administrator: bool = True  # may read governanceLimits
 
 
@@ -150,14 +158,16 @@ class Account:
         self.store.remove(entry, now)
         if entry.kind == "accountingPeriod":
             self.calendar.rebuild()
+        if entry.kind in credit.SPENDING_KINDS:
+            credit.restate_sources(self, entry.doc)
         if source := entry.doc.get("createdFrom"):
-            self._rebill(source["id"])
+            orders.restate(self, source["id"])
 
     def transform(self, order: Entry, target: str, body: Any, options: WriteOptions) -> tuple[Entry, list[str]]:
-        """Make an invoice from what a sales order has left to bill, a memo or payment from an invoice."""
-        proposed = bill_order(self, order, target, body)
+        """Make a document from another: what is left to bill, ship, credit, pay or apply of it."""
+        proposed = propose(self, order, target, body)
         created, warnings = self._write(target, None, proposed, options, source=order)
-        self._rebill(order.id)
+        orders.restate(self, order.id)
         return created, warnings
 
     def seed(self, kind: str, records: list[Record]) -> list[Record]:
@@ -265,32 +275,21 @@ class Account:
             new["dateCreated" if "dateCreated" in SPECS[draft.kind].fields else "createdDate"] = stamp
         new["lastModifiedDate"] = stamp
         entry = self.store.put(draft.kind, new, now)
-        if draft.kind in ("creditMemo", "customerPayment"):
+        if draft.kind in ("creditMemo", "customerPayment", "depositApplication"):
             self.applications.commit(entry.id, draft.applied, now)
-        elif draft.kind == "accountingPeriod" and not draft.seeding:
+        if draft.kind in credit.SPENDING_KINDS:
+            for doc in (draft.old, new):
+                if doc is not None:
+                    credit.restate_sources(self, doc)
+        if draft.kind == "accountingPeriod" and not draft.seeding:
             self.calendar.rebuild()
         return entry
 
-    def _rebill(self, order_id: str) -> None:
-        """Restate how much of an order is billed, after an invoice was made from it or deleted."""
-        entry = self.store.find("salesOrder", order_id)
-        if entry is None:
-            return
-        billed = self.billed(entry)
-        lines = [line | {"quantityBilled": billed.get(line["line"], Decimal(0))} for line in entry.doc["item"]["items"]]
-        done = all(billed.get(line["line"], 0) >= line["amount"] for line in lines)
-        status = {"id": "G", "refName": "Billed"} if done else {"id": "F", "refName": "Pending Billing"}
-        shown = {"id": status["refName"], "refName": status["refName"]}
-        entry.doc = entry.doc | {"item": {"items": lines}, "orderStatus": status, "status": shown}
-        self.store.touch(entry, self.now())
+    # --- what rules ask about other documents -----------------------------------------------------------------------
 
-    def billed(self, order: Entry) -> dict[int, Decimal]:
-        """Amount billed so far, by line of the order."""
-        sums: dict[int, Decimal] = {}
-        for entry in self.store.by_customer.get(order.doc["entity"]["id"], {}).values():
-            if entry.kind == "invoice" and entry.doc.get("createdFrom", {}).get("id") == order.id:
-                for line in entry.doc["item"]["items"]:
-                    number = line.get("orderLine")
-                    if number is not None:
-                        sums[number] = sums.get(number, Decimal(0)) + line["amount"]
-        return sums
+    def first_status(self, lines: list[Record]) -> str:
+        return orders.first_status(self.store, lines)
+
+    def refunded(self, draft: Draft) -> Decimal:
+        """What refunds, and applications of a deposit, have drawn on a standing memo, payment or deposit."""
+        return Decimal(0) if draft.old is None or draft.kind not in CREDIT_KINDS else credit.refunded(self, draft.old)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tieline_sandbox.netsuite.fields import SPECS, Field
+from tieline_sandbox.netsuite.field_sets import Field
+from tieline_sandbox.netsuite.fields import SPECS
 from tieline_sandbox.netsuite.store import Entry, Record, Store
 from tieline_sandbox.netsuite.values import target_kind
 

@@ -126,9 +126,6 @@ class Store:
     def remove(self, entry: Entry, now: datetime) -> None:
         self._forget_names(entry)
         self.uses.subtract(entry.references)
-        customer = customer_of(entry.doc)
-        if customer is not None:
-            self.by_customer[customer].pop(entry.id, None)
         del self.kinds[entry.kind][entry.id]
         self.family(entry.kind).remove(entry)
         self.deleted.append({"recordid": entry.number, "type": entry.kind, "name": name_of(entry), "deleteddate": now})
@@ -154,6 +151,8 @@ class Store:
         if "externalId" in doc:
             self.externals[entry.kind].pop(doc["externalId"], None)
         names = self.names[entry.kind]
+        if (customer := customer_of(doc)) is not None:
+            self.by_customer[customer].pop(entry.id, None)
         for name in (name_of(entry), doc.get("symbol")):
             if name and names.get(name) == entry.id:
                 del names[name]

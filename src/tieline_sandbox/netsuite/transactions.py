@@ -1,4 +1,4 @@
-"""Rules of sales orders, invoices, credit memos, payments, deposits and journal entries.
+"""Rules of sales orders, invoices, credit memos, payments and journal entries, and what all transactions share.
 
 Amounts are Decimals in major units of the document's currency, rounded half up to its precision. The `amount` of a line
 is the truth; quantity times rate only fills it in.
@@ -13,20 +13,23 @@ from typing import TYPE_CHECKING
 from tieline_sandbox.netsuite.applications import ZERO, invoice_standing
 from tieline_sandbox.netsuite.drafts import Draft
 from tieline_sandbox.netsuite.errors import invalid_key, invalid_value, missing, user_error
-from tieline_sandbox.netsuite.fields import ITEM_KINDS
+from tieline_sandbox.netsuite.field_sets import ITEM_KINDS, ITEM_TYPES
 from tieline_sandbox.netsuite.periods import settle_period
 from tieline_sandbox.netsuite.store import Record
+from tieline_sandbox.netsuite.taxes import settle_tax
 from tieline_sandbox.netsuite.values import reference_to, target_kind
 
 if TYPE_CHECKING:
     from tieline_sandbox.netsuite.model import Account
 
 NO_LINES = "You must enter at least one line item for this transaction."
-ITEM_TYPES = {"serviceSaleItem": "Service", "nonInventorySaleItem": "NonInvtPart", "otherChargeItem": "OthCharge"}
+NOT_DEPOSITED = "Not Deposited"
 ORDER_STATUSES = {
     "A": "Pending Approval",
     "B": "Pending Fulfillment",
     "C": "Cancelled",
+    "D": "Partially Fulfilled",
+    "E": "Pending Billing/Partially Fulfilled",
     "F": "Pending Billing",
     "G": "Billed",
     "H": "Closed",
@@ -36,7 +39,7 @@ ORDER_STATUSES = {
 def prepare_sales_order(account: Account, draft: Draft) -> None:
     _settle_sale(account, draft)
     new = draft.new
-    status = (new.get("orderStatus") or {}).get("id", "F")
+    status = (new.get("orderStatus") or {}).get("id") or account.first_status(new["item"]["items"])
     if status not in ORDER_STATUSES:
         raise invalid_value(status, "orderstatus", "orderStatus")
     new["orderStatus"] = {"id": status, "refName": ORDER_STATUSES[status]}
@@ -47,18 +50,19 @@ def prepare_invoice(account: Account, draft: Draft) -> None:
     new = draft.new
     _settle_sale(account, draft)
     _settle_due_date(account, draft)
-    _post(account, draft)
+    post(account, draft)
     new.update(invoice_standing(new["total"], account.applications.paid(draft.id)))
 
 
 def prepare_credit_memo(account: Account, draft: Draft) -> None:
     new = draft.new
     _settle_sale(account, draft)
-    _post(account, draft)
+    post(account, draft)
     if new.get("autoApply") and "apply" not in draft.changed:
         account.applications.propose(draft, new["total"])
-    applied = account.applications.settle(draft, new["total"], _unit(account, new))
-    left = new["total"] - applied
+    refunded = account.refunded(draft)
+    settled = account.applications.settle(draft, new["total"] - refunded, unit_of(account, new))
+    applied, left = settled + refunded, new["total"] - settled - refunded
     status = "Open" if left else "Fully Applied"
     new |= {"applied": applied, "unapplied": left, "amountPaid": applied, "amountRemaining": left}
     new["status"] = {"id": status, "refName": status}
@@ -66,9 +70,9 @@ def prepare_credit_memo(account: Account, draft: Draft) -> None:
 
 def prepare_payment(account: Account, draft: Draft) -> None:
     new = draft.new
-    _settle_parties(account, draft, "customer")
-    unit = _unit(account, new)
-    _post(account, draft)
+    settle_parties(account, draft, "customer")
+    unit = unit_of(account, new)
+    post(account, draft)
     payment = new.get("payment")
     if payment is not None:
         new["payment"] = payment = payment.quantize(unit, ROUND_HALF_UP)
@@ -76,25 +80,14 @@ def prepare_payment(account: Account, draft: Draft) -> None:
             raise invalid_value(payment, "payment", "payment")
     if new.get("autoApply") and payment and "apply" not in draft.changed:
         account.applications.propose(draft, payment)
-    applied = account.applications.settle(draft, payment, unit)
+    refunded = account.refunded(draft)
+    available = None if payment is None else payment - refunded
+    applied = account.applications.settle(draft, available, unit) + refunded
     new["payment"] = payment = applied if payment is None else payment
     if not payment:
         raise missing("Payment Amount")
     new |= {"total": payment, "applied": applied, "unapplied": payment - applied}
-    new["status"] = {"id": "Not Deposited", "refName": "Not Deposited"}
-
-
-def prepare_deposit(account: Account, draft: Draft) -> None:
-    new = draft.new
-    _settle_parties(account, draft, "customer")
-    _post(account, draft)
-    new["payment"] = new.get("payment", ZERO).quantize(_unit(account, new), ROUND_HALF_UP)
-    if new["payment"] <= 0:
-        raise missing("Payment Amount")
-    order = new.get("salesOrder")
-    if order and account.store.get("salesOrder", order["id"])["entity"]["id"] != new["customer"]["id"]:
-        raise invalid_value(order["id"], "salesorder", "salesOrder")
-    new["status"] = {"id": "Not Deposited", "refName": "Not Deposited"}
+    new["status"] = {"id": NOT_DEPOSITED, "refName": NOT_DEPOSITED}
 
 
 def prepare_journal(account: Account, draft: Draft) -> None:
@@ -106,7 +99,7 @@ def prepare_journal(account: Account, draft: Draft) -> None:
     new.setdefault("currency", subsidiary["currency"])
     _settle_currency_names(account, new)
     _settle_dates(account, draft)
-    unit = _unit(account, new)
+    unit = unit_of(account, new)
     lines, sums = draft.lines("line"), {"debit": ZERO, "credit": ZERO}
     for line in lines:
         if not line.get("account"):
@@ -121,7 +114,7 @@ def prepare_journal(account: Account, draft: Draft) -> None:
         raise user_error(NO_LINES)
     if sums["debit"] != sums["credit"]:
         raise user_error("The amounts in a journal entry must balance.")
-    _post(account, draft)
+    post(account, draft)
     new |= {"line": {"items": lines}, "debitTotal": sums["debit"], "creditTotal": sums["credit"]}
     new.setdefault("approved", True)
 
@@ -132,13 +125,13 @@ def precision_of(currency: Record) -> Decimal:
     return Decimal(1).scaleb(-int(digits))
 
 
-def _unit(account: Account, new: Record) -> Decimal:
+def unit_of(account: Account, new: Record) -> Decimal:
     return precision_of(account.store.get("currency", new["currency"]["id"]))
 
 
 def _settle_sale(account: Account, draft: Draft) -> None:
     new = draft.new
-    _settle_parties(account, draft, "entity")
+    settle_parties(account, draft, "entity")
     if "terms" not in new:
         customer = _customer(account, new["entity"]["id"])
         if customer.get("terms"):
@@ -146,13 +139,14 @@ def _settle_sale(account: Account, draft: Draft) -> None:
     lines = draft.lines("item")
     if not lines:
         raise user_error(NO_LINES)
-    unit = _unit(account, new)
+    unit = unit_of(account, new)
     for index, line in enumerate(lines):
         _settle_line(account, line, unit, f"item.items[{index}]")
-    total = sum((line["amount"] for line in lines), ZERO)
-    if total < 0:
+    net = sum((line["amount"] for line in lines), ZERO)
+    tax = settle_tax(account.store, draft, lines, unit)
+    if net + tax < 0:
         raise user_error("The total can not be negative.")
-    new |= {"item": {"items": lines}, "subTotal": total, "total": total}
+    new |= {"item": {"items": lines}, "subTotal": net, "taxTotal": tax, "total": net + tax}
 
 
 def _settle_line(account: Account, line: Record, unit: Decimal, path: str) -> None:
@@ -173,9 +167,11 @@ def _settle_line(account: Account, line: Record, unit: Decimal, path: str) -> No
             raise user_error("Please enter a value for amount.")
         line["amount"] = line["quantity"] * line["rate"]
     line["amount"] = line["amount"].quantize(unit, ROUND_HALF_UP)
+    if kind == "discountItem":
+        line["amount"] = -abs(line["amount"])
 
 
-def _settle_parties(account: Account, draft: Draft, field: str) -> None:
+def settle_parties(account: Account, draft: Draft, field: str) -> None:
     """Customer, subsidiary and currency of a transaction; the last two default to the customer's."""
     new = draft.new
     if not new.get(field):
@@ -209,7 +205,7 @@ def _refuse_foreign_currency(account: Account, customer: Record, currency_id: st
 
 def _refuse_changes_once_applied(account: Account, draft: Draft, field: str) -> None:
     old, new = draft.old, draft.new
-    if old is None or not account.applications.paid(draft.id):
+    if old is None or not (account.applications.paid(draft.id) or account.refunded(draft)):
         return
     for name in (field, "currency"):
         if old[name]["id"] != new[name]["id"]:
@@ -241,5 +237,5 @@ def _settle_due_date(account: Account, draft: Draft) -> None:
     new["dueDate"] = (date.fromisoformat(new["tranDate"]) + timedelta(days=days)).isoformat()
 
 
-def _post(account: Account, draft: Draft) -> None:
+def post(account: Account, draft: Draft) -> None:
     settle_period(draft, account.store, account.calendar, strict_dates=account.settings.strict_period_dates)

@@ -1,4 +1,5 @@
-"""What a transform proposes: an invoice from an order, a credit memo or a payment from an invoice.
+"""What a transform proposes: an invoice or a fulfillment from an order, a credit memo or a payment from an invoice,
+an application from a deposit.
 
 The body of the request overrides what is proposed. Source: REST API browser 2026.1, `!transform`.
 """
@@ -9,12 +10,17 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from tieline_sandbox.netsuite.errors import no_such_type, unreadable, user_error
+from tieline_sandbox.netsuite.orders import left_to_bill, left_to_fulfill
 from tieline_sandbox.netsuite.store import Entry, Record
 
 if TYPE_CHECKING:
     from tieline_sandbox.netsuite.model import Account
 
-TRANSFORMS = {"salesOrder": ("invoice",), "invoice": ("creditMemo", "customerPayment")}
+TRANSFORMS = {
+    "salesOrder": ("invoice", "itemFulfillment"),
+    "invoice": ("creditMemo", "customerPayment"),
+    "customerDeposit": ("depositApplication",),
+}
 _CARRIED = [
     "entity",
     "subsidiary",
@@ -27,10 +33,10 @@ _CARRIED = [
     "location",
     "exchangeRate",
 ]
-_LINE_CARRIED = ["item", "description", "rate", "class", "department", "location"]
+_LINE_CARRIED = ["item", "description", "rate", "taxCode", "class", "department", "location"]
 
 
-def bill_order(account: Account, source: Entry, target: str, body: Any) -> Record:
+def propose(account: Account, source: Entry, target: str, body: Any) -> Record:
     """The body of the document to create. Raises NetSuiteError when nothing is left to bill, credit or pay."""
     if target not in TRANSFORMS.get(source.kind, ()):
         raise no_such_type(f"{source.kind}/!transform/{target}")
@@ -42,7 +48,9 @@ def bill_order(account: Account, source: Entry, target: str, body: Any) -> Recor
     proposed |= {name: value for name, value in source.doc.items() if name.startswith("custbody")}
     if target == "customerPayment":
         return _payment(source, proposed, body)
-    lines = _open_lines(account, source) if target == "invoice" else _copied_lines(source)
+    if target == "depositApplication":
+        return {"deposit": {"id": source.id}} | body
+    lines = _LINES[target](account, source)
     given = body.get("item")
     proposed["item"] = {
         "items": _chosen(lines, given["items"]) if isinstance(given, dict) and "items" in given else lines
@@ -50,9 +58,7 @@ def bill_order(account: Account, source: Entry, target: str, body: Any) -> Recor
     if not proposed["item"]["items"]:
         raise user_error("You must enter at least one line item for this transaction.")
     if target == "creditMemo":
-        remaining = source.doc["amountRemaining"]
-        credited = sum((line["amount"] for line in proposed["item"]["items"]), Decimal(0))
-        proposed["apply"] = {"items": [{"doc": {"id": source.id}, "apply": True, "amount": min(remaining, credited)}]}
+        proposed["apply"] = {"items": [{"doc": {"id": source.id}, "apply": True}]}
     return proposed | {name: value for name, value in body.items() if name != "item"}
 
 
@@ -70,18 +76,15 @@ def _payment(source: Entry, proposed: Record, body: Record) -> Record:
 
 
 def _open_lines(account: Account, order: Entry) -> list[Record]:
-    billed = account.billed(order)
-    lines = []
-    for line in order.doc["item"]["items"]:
-        left = line["amount"] - billed.get(line["line"], Decimal(0))
-        if left > 0:
-            whole = left == line["amount"]
-            copy = _copied(line) | {"orderLine": line["line"], "amount": left}
-            lines.append(copy | {"quantity": line["quantity"] if whole else Decimal(1)})
-    return lines
+    return [
+        _copied(line)
+        | {"orderLine": line["line"], "amount": left}
+        | {"quantity": line["quantity"] if left == line["amount"] else Decimal(1)}
+        for line, left in left_to_bill(account, order)
+    ]
 
 
-def _copied_lines(invoice: Entry) -> list[Record]:
+def _copied_lines(_: Account, invoice: Entry) -> list[Record]:
     return [
         _copied(line) | {"amount": line["amount"], "quantity": line["quantity"]}
         for line in invoice.doc["item"]["items"]
@@ -101,7 +104,10 @@ def _chosen(lines: list[Record], given: list[Record]) -> list[Record]:
         offered = by_line.get(line.get("orderLine"))
         if offered is None:
             raise user_error("The line you are trying to bill does not exist or has nothing left to bill.")
-        if line.get("amount", 0) > offered["amount"]:
+        if "amount" in offered and line.get("amount", 0) > offered["amount"]:
             raise user_error(f"The amount of the line can not exceed what is left to bill ({offered['amount']}).")
         chosen.append(offered | line)
     return chosen
+
+
+_LINES = {"invoice": _open_lines, "itemFulfillment": left_to_fulfill, "creditMemo": _copied_lines}

@@ -1,4 +1,4 @@
-"""The paths of the account, all under /services/rest."""
+"""The paths of the account: /services/rest, and the one of RESTlets. The host is the same for both here."""
 
 from __future__ import annotations
 
@@ -10,16 +10,21 @@ from tieline_sandbox.netsuite.auth import TOKEN_PATH
 from tieline_sandbox.netsuite.errors import NetSuiteError
 from tieline_sandbox.netsuite.handlers import Handlers
 from tieline_sandbox.netsuite.jobs import JOBS
+from tieline_sandbox.netsuite.metadata import CATALOG, catalog
 from tieline_sandbox.netsuite.render import RECORDS
+from tieline_sandbox.netsuite.restlets import PATH as RESTLET
 
 EVERY_METHOD = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
 def routes(handlers: Handlers) -> list[BaseRoute]:
     governed = handlers.governed
+    metadata = catalog(handlers.account)
     record = f"{RECORDS}/{{kind}}/{{id}}"
     return [
         Route(TOKEN_PATH, handlers.token, methods=["POST"]),
+        Route(CATALOG, governed(metadata), methods=["GET"]),
+        Route(f"{CATALOG}/{{kind}}", governed(metadata), methods=["GET"]),
         Route(f"{RECORDS}/{{kind}}", governed(handlers.collection), methods=EVERY_METHOD),
         Route(f"{record}/!transform/{{target}}", governed(handlers.transform), methods=["POST"]),
         Route(record, governed(handlers.record), methods=["GET", "PUT", "PATCH", "DELETE"]),
@@ -32,6 +37,7 @@ def routes(handlers: Handlers) -> list[BaseRoute]:
         Route(f"{JOBS}/{{job}}/task/{{task}}", governed(handlers.task), methods=["GET"]),
         Route(f"{JOBS}/{{job}}/task/{{task}}/result", governed(handlers.result), methods=["GET"]),
         Route("/services/rest/system/v1/governanceLimits", governed(handlers.governance_limits), methods=["GET"]),
+        Route(RESTLET, handlers.restlet(), methods=["GET", "POST", "PUT", "DELETE"]),
         Route("/services/{rest:path}", governed(nowhere), methods=EVERY_METHOD),
     ]
 

@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Any
 
 from tieline_sandbox.netsuite.errors import invalid_value, unknown_field, unreadable
-from tieline_sandbox.netsuite.fields import Field, RecordSpec, Sublist
+from tieline_sandbox.netsuite.field_sets import Field, RecordSpec, Sublist
 from tieline_sandbox.netsuite.store import Record, Store, name_of
 
 CUSTOM = re.compile(r"cust(body|entity|col|item|record)_?\w+\Z")

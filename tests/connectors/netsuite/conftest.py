@@ -143,6 +143,52 @@ PAYMENT: Wire = {
 }
 
 
+DEPOSIT: Wire = {
+    "id": "bank-D-1",
+    "number": "D-1",
+    "customer": CUSTOMER["id"],
+    "currency": "EUR",
+    "received_on": "2026-11-23",
+    "amount": money("500.00"),
+    "order": "",
+    "posting_period": "",
+}
+
+JOURNAL: Wire = {
+    "id": "close-JE-1",
+    "number": "JE-1",
+    "legal_entity": "DE01",
+    "currency": "EUR",
+    "booked_on": "2026-11-23",
+    "memo": "deferral",
+    "posting_period": "",
+    "lines": [
+        {"account": "2200", "debit": money("83.33"), "credit": None, "customer": "", "memo": "December"},
+        {"account": "Sales", "debit": None, "credit": money("83.33"), "customer": CUSTOMER["id"], "memo": ""},
+    ],
+}
+
+CONTACT: Wire = {
+    "id": "salesforce-003Aa00000ABCDEIA4",
+    "customer": CUSTOMER["id"],
+    "first_name": "Grace",
+    "last_name": "Okafor",
+    "email": "grace@rheinwerk.example",
+    "phone": "",
+}
+
+PROJECT: Wire = {
+    "id": "salesforce-006Aa000001XyZ1AAK",
+    "title": "Rheinwerk - implementation",
+    "customer": CUSTOMER["id"],
+    "contract": "salesforce-006Aa000001XyZ1AAK",
+    "starts_on": "2026-12-01",
+    "ends_on": "2027-01-31",
+    "budget": money("7166.67"),
+    "description": "Implementation",
+}
+
+
 class Books:
     """The account, the connection to it, and what a test wants to say in one line."""
 

@@ -10,8 +10,8 @@ import pytest
 from tests.connectors.netsuite.conftest import CREDIT_NOTE, CUSTOMER, INVOICE, ORDER, PAYMENT, START, Books, changed
 
 from tieline.connectors.netsuite import NetSuiteConnector, NetSuiteSettings
-from tieline.connectors.netsuite.queries import step_back, to_utc
 from tieline.connectors.netsuite.references import AGAIN_AFTER_S, References, UnknownName
+from tieline.connectors.sdk import wall_step_back, wall_to_utc
 from tieline.engine.ports import Wire
 from tieline.errors import ConfigurationError, InvalidMessage
 
@@ -211,8 +211,8 @@ async def test_an_empty_stream_stays_at_its_beginning(books: Books) -> None:
 
 def test_stamps_are_the_companys_wall_clock() -> None:
     zone = ZoneInfo("America/Los_Angeles")
-    assert to_utc("2026-11-23 07:04:00", zone) == f"{START:%Y-%m-%dT%H:%M}:00Z"
-    assert to_utc("2026-07-01 07:04:00", zone) == "2026-07-01T14:04:00Z"
+    assert wall_to_utc("2026-11-23 07:04:00", zone) == f"{START:%Y-%m-%dT%H:%M}:00Z"
+    assert wall_to_utc("2026-07-01 07:04:00", zone) == "2026-07-01T14:04:00Z"
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ def test_stamps_are_the_companys_wall_clock() -> None:
     ],
 )
 def test_where_the_clock_is_put_back_the_window_reaches_over_the_hour_told_twice(stamp: str, expected: str) -> None:
-    assert step_back(stamp, 300.0, ZoneInfo("America/Los_Angeles")) == expected
+    assert wall_step_back(stamp, 300.0, ZoneInfo("America/Los_Angeles")) == expected
 
 
 async def test_netsuite_sends_no_webhooks(books: Books) -> None:

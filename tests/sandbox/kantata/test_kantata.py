@@ -123,6 +123,9 @@ async def test_a_project_is_changed_and_deleted_for_good(account: Client) -> Non
         "workspaces": 0,
         "stories": 0,
         "external_references": 0,
+        "users": 1,
+        "participations": 0,
+        "time_entries": 0,
     }
     status, body = await account.call("GET", path)
     assert (status, body["errors"][0]["type"]) == (404, "system")

@@ -1,4 +1,4 @@
-"""One connection to one Kantata OX account: projects are opened for services that were sold."""
+"""One connection to one Kantata OX account: projects are opened for services that were sold, time is read."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from decimal import Decimal
 from typing import Any, cast
 
 from tieline.connectors.kantata.client import KantataClient, our_references
-from tieline.connectors.kantata.settings import KantataSettings
+from tieline.connectors.kantata.settings import TIME_ENTRY, KantataSettings
+from tieline.connectors.kantata.timesheet import read_position
 from tieline.connectors.kantata.wire import Workspace
-from tieline.connectors.sdk import stands_as_sent
+from tieline.connectors.sdk import each, moment_of, stands_as_sent, utc_text
 from tieline.engine.ports import (
     Absent,
     Applied,
@@ -23,9 +24,10 @@ from tieline.engine.ports import (
     Operation,
     Outcome,
     Safety,
+    Usage,
     Wire,
 )
-from tieline.errors import ConfigurationError, InvalidMessage, RejectedByVendor, TielineError
+from tieline.errors import ConfigurationError, InvalidMessage, RejectedByVendor
 
 API_VERSION = "v1"
 WRITE_ONLY = ("creator_role", "external_reference", "price")
@@ -39,13 +41,16 @@ def manifest(settings: KantataSettings | None = None) -> Manifest:
         safety=Safety.LOOK_UP_FIRST,
         mapping="project -> kantata.workspace",
         concurrency=2,
-        settle_after_s=settings.settle_after_s if settings else 2.0,
+        settle_after_s=settings.settle_after_s if settings else 45.0,
     )
     return Manifest(
         vendor="kantata",
         api_version=API_VERSION,
         operations=(project,),
-        reads=("project",),
+        reads=("project", TIME_ENTRY),
+        finds=("project",),
+        scopes=("account administrator",),
+        streams=settings.streams if settings else (TIME_ENTRY,),
         limits=Limits(slots=settings.slots if settings else 4),
     )
 
@@ -64,7 +69,7 @@ class KantataConnector:
         _known(operation)
         if len(calls) == 1:
             return [await self._send(calls[0])]
-        return [await self._attempt(call) for call in calls]
+        return await each(self._send, calls, at_once=1)
 
     async def probe(self, operation: Operation, calls: Sequence[Call]) -> Sequence[Finding]:
         """Look projects up by id where it is known, else by external reference, and compare with what was sent."""
@@ -79,7 +84,10 @@ class KantataConnector:
         ]
 
     async def fetch(self, kind: str, ids: Sequence[str]) -> Sequence[Wire | None]:
-        """Projects with their external references, in the order asked."""
+        """Projects with their external references, or time entries, in the order asked."""
+        if kind == TIME_ENTRY:
+            entries = await self._client.time_by_ids(ids)
+            return [cast("Wire | None", entries.get(i)) for i in ids]
         _is_project(kind)
         found = await self._client.by_ids(ids)
         return [cast("Wire | None", found.get(i)) for i in ids]
@@ -104,7 +112,18 @@ class KantataConnector:
         raise ConfigurationError(f"kantata: there is no catalogue of kind {kind!r}")
 
     async def changes(self, stream: str, cursor: str) -> Changes:
-        raise ConfigurationError(f"kantata: there is no stream {stream!r}")
+        """Time entries by their last change: entered, corrected, approved or invoiced."""
+        if stream != TIME_ENTRY:
+            raise ConfigurationError(f"kantata: there is no stream {stream!r}")
+        position = read_position(cursor)
+        entries, more = await self._client.time_changed(position.since, position.page, self._settings.page_size)
+        stamps = [entry["updated_at"] for entry in entries]
+        return Changes(
+            kind=TIME_ENTRY,
+            changed=[(e["id"], utc_text(moment_of(s, "Kantata"))) for e, s in zip(entries, stamps, strict=True)],
+            cursor=position.behind(stamps, self._settings.overlap_s, more=more).cursor,
+            more=more,
+        )
 
     async def notices(self, headers: Mapping[str, str], body: bytes, query: Mapping[str, str]) -> list[Notice]:
         raise InvalidMessage("kantata: this connection expects no webhooks")
@@ -112,6 +131,10 @@ class KantataConnector:
     def acknowledgement(self) -> tuple[int, str, bytes]:
         """Nothing in particular: no webhook is expected."""
         return 200, "text/plain; charset=utf-8", b""
+
+    def usage(self) -> Usage:
+        """Kantata tells nobody what its rate limits are: what was sent is all there is to know."""
+        return self._client.usage()
 
     async def check(self) -> str:
         """Whether the token is accepted, and how many projects its user sees."""
@@ -127,12 +150,6 @@ class KantataConnector:
             changed = {name: value for name, value in call.wire.items() if name != "creator_role"}
             saved = await self._client.update(call.external_id, changed)
         return Applied(external_id=saved["id"], display=saved["id"], response=dict(saved))
-
-    async def _attempt(self, call: Call) -> Outcome:
-        try:
-            return await self._send(call)
-        except TielineError as error:
-            return error
 
 
 def open_connector(name: str, settings: KantataSettings) -> KantataConnector:

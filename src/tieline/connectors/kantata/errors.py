@@ -53,9 +53,9 @@ def from_answer(answer: Answer) -> TielineError | None:
     request = f", request {request_id}" if request_id else ""
     text = f"Kantata refused the project: {reason}{where}{quote} ({code or f'HTTP {answer.status}'}{request})"
     if kind is RateLimited:
-        return RateLimited(text, retry_after_s=_retry_after_s(answer) or THROTTLE_PAUSE_S)
+        return RateLimited(text, retry_after_s=answer.retry_after_s() or THROTTLE_PAUSE_S)
     if kind is VendorUnavailable:
-        return VendorUnavailable(text, retry_after_s=_retry_after_s(answer) or OUTAGE_PAUSE_S)
+        return VendorUnavailable(text, retry_after_s=answer.retry_after_s() or OUTAGE_PAUSE_S)
     if kind is RejectedByVendor:
         return RejectedByVendor(text, vendor_code=code or str(answer.status), request_id=request_id)
     return kind(text)
@@ -75,8 +75,3 @@ def _unlisted(status: int) -> tuple[type[TielineError], str]:
     if status >= 500:
         return OutcomeUnknown, "an internal error of Kantata"
     return RejectedByVendor, "the request is not accepted"
-
-
-def _retry_after_s(answer: Answer) -> float:
-    text = answer.headers.get("retry-after", "")
-    return float(text) if text.isdigit() else 0.0

@@ -1,4 +1,5 @@
-"""Kantata OX's shapes, in its spelling. Source: Kantata OX API 1.0.0, Workspaces and External References.
+"""Kantata OX's shapes, in its spelling. Source: Kantata OX API 1.0.0, Workspaces, External References and Time
+Entries.
 
 `price` is written in whole units of the currency; `price_in_cents` is read, in the currency's base unit
 (`currency_base_unit` is 100 for EUR, 1 for JPY). Dates are "YYYY-MM-DD".
@@ -45,5 +46,28 @@ class Workspace(TypedDict, total=False):
     external_references: list[ExternalReference]
 
 
-SCHEMAS: dict[str, Any] = {"kantata.workspace": Workspace}
+class TimeEntry(TypedDict, total=False):
+    """Time that somebody worked on a project. The rate is for an hour, in the currency's base unit; `approved` says
+    that its timesheet is, or that the project needs no approval; `invoice_id` that it was billed in Kantata.
+    """
+
+    id: str
+    workspace_id: str
+    story_id: str | None
+    user_id: str
+    date_performed: str
+    time_in_minutes: int
+    billable: bool
+    approved: bool
+    notes: str | None
+    rate_in_cents: int
+    currency: str
+    currency_base_unit: int
+    taxable: bool
+    invoice_id: str | None
+    created_at: str
+    updated_at: str
+
+
+SCHEMAS: dict[str, Any] = {"kantata.workspace": Workspace, "kantata.time_entry": TimeEntry}
 """The names mapping tables use."""

@@ -16,6 +16,7 @@ CONNECTOR = ConnectorType(
     mappings=Path(__file__).parent / "mappings",
     functions=FUNCTIONS,
     schemas=SCHEMAS,
+    describes_fields=True,
 )
 
 __all__ = ["CONNECTOR", "NetSuiteConnector", "NetSuiteSettings"]

@@ -17,7 +17,7 @@ import msgspec
 
 from tieline.connectors.netsuite.errors import NotThere, Refusals
 from tieline.connectors.netsuite.settings import NetSuiteSettings, make_auth
-from tieline.connectors.sdk import Answer, Session
+from tieline.connectors.sdk import Answer, Session, every
 from tieline.engine.ports import Wire
 from tieline.errors import OutcomeUnknown, RejectedByVendor, VendorUnavailable
 
@@ -44,6 +44,7 @@ class Client:
             timeout_s=settings.timeout_s,
             connections=settings.slots,
         )
+        self.usage = self._session.usage
         self._slots = asyncio.Semaphore(settings.slots)
 
     @property
@@ -59,13 +60,13 @@ class Client:
     async def update(self, record: str, internal_id: str, body: Wire, replace: str = "") -> str:
         """Change the given fields. Raises NotThere."""
         answer = await self._write("PATCH", f"{RECORD}/{record}/{quote(internal_id, safe='')}", body, replace)
-        if answer.status == 202:
-            raise OutcomeUnknown(f"NetSuite only queued the change of {record} {internal_id}")
+        _done(answer, f"the change of {record} {internal_id}")
         return internal_id
 
     async def delete(self, record: str, external_id: str) -> None:
         """Raises NotThere."""
-        await self._call("DELETE", f"{RECORD}/{record}/{eid(external_id)}", writes=True)
+        answer = await self._call("DELETE", f"{RECORD}/{record}/{eid(external_id)}", writes=True)
+        _done(answer, f"the deletion of {record} {external_id}")
 
     async def get(self, record: str, key: str, *, expand: bool = True) -> Wire | None:
         """A record by internal id or `eid(…)`, sublists included; None when it does not stand there."""
@@ -74,7 +75,16 @@ class Client:
             answer = await self._read("GET", f"{RECORD}/{record}/{key}", params=params)
         except NotThere:
             return None
-        return _object(answer)
+        found = _object(answer)
+        if not found.get("id"):
+            # an object without an id is no record, and not "no such record" either
+            raise VendorUnavailable(f"NetSuite answered a {record} with something else", retry_after_s=1.0)
+        return found
+
+    async def describe(self, record: str) -> Wire:
+        """The JSON Schema of a record type as this account and role have it."""
+        path = f"{RECORD}/metadata-catalog/{record}"
+        return _object(await self._read("GET", path, headers={"Accept": "application/schema+json"}))
 
     async def query(self, sql: str, *, limit: int = QUERY_PAGE, offset: int = 0) -> tuple[list[Wire], bool]:
         """One page of a SuiteQL query: rows with lower-case names, and whether there are more."""
@@ -90,12 +100,14 @@ class Client:
 
     async def query_all(self, sql: str) -> list[Wire]:
         """Every row of a query that is ordered and not long."""
-        rows, more = await self.query(sql)
-        offset = QUERY_PAGE  # an offset must be a multiple of the limit
-        while more:
-            page, more = await self.query(sql, offset=offset)
-            rows, offset = rows + page, offset + QUERY_PAGE
-        return rows
+
+        async def read(offset: int) -> tuple[list[Wire], int | None]:
+            rows, more = await self.query(sql, offset=offset)
+            if more and not rows:
+                raise VendorUnavailable("NetSuite answered with an empty page and says that there is more")
+            return rows, offset + QUERY_PAGE if more else None  # an offset must be a multiple of the limit
+
+        return await every("NetSuite", 0, read)
 
     async def close(self) -> None:
         await self._session.close()
@@ -138,6 +150,12 @@ def eid(external_id: str) -> str:
             f"NetSuite takes external ids of letters, digits, '_' and '-' only, and '{external_id}' has others"
         )
     return f"eid:{quote(external_id, safe='')}"
+
+
+def _done(answer: Answer, what: str) -> None:
+    """A change or deletion is answered with 204 and nothing else; 202 only queues it, 200 is a proxy's page."""
+    if answer.status != 204:
+        raise OutcomeUnknown(f"NetSuite answered {what} with {answer.status} instead of 204")
 
 
 def _written_id(answer: Answer, record: str) -> str:

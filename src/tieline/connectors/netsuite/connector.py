@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from tieline.connectors.netsuite.client import Client, eid
 from tieline.connectors.netsuite.compare import difference, matching_address, released
+from tieline.connectors.netsuite.describing import record_schema
 from tieline.connectors.netsuite.errors import AlreadyThere, NotThere, about
 from tieline.connectors.netsuite.matching import (
     addresses_agree,
@@ -21,11 +22,12 @@ from tieline.connectors.netsuite.matching import (
     name_part,
     tax_numbers,
 )
-from tieline.connectors.netsuite.queries import changed, chunks, customers_like, headers, latest, to_utc
-from tieline.connectors.netsuite.records import CATALOGUES, RECORDS, RecordType, record_type
+from tieline.connectors.netsuite.queries import changed, chunks, customers_like, headers, latest
+from tieline.connectors.netsuite.records import CATALOGUES, RECORDS, SWEPT, RecordType, record_type
 from tieline.connectors.netsuite.references import References, UnknownName
 from tieline.connectors.netsuite.settings import API_VERSION, NetSuiteSettings
 from tieline.connectors.netsuite.stream import Position, next_window, read_position, write_position
+from tieline.connectors.sdk import each, wall_to_utc
 from tieline.engine.ports import (
     Absent,
     Applied,
@@ -39,6 +41,7 @@ from tieline.engine.ports import (
     Operation,
     Outcome,
     Safety,
+    Usage,
     Wire,
 )
 from tieline.errors import (
@@ -56,8 +59,8 @@ HEADER = ".header"
 MAX_CANDIDATES = 10
 
 
-def manifest(slots: int) -> Manifest:
-    """What the connector does, with so many of the account's slots."""
+def manifest(slots: int, streams: tuple[str, ...] = SWEPT) -> Manifest:
+    """What the connector does, with so many of the account's slots, and what it sweeps."""
     ensured = [
         Operation(
             kind=kind,
@@ -73,13 +76,17 @@ def manifest(slots: int) -> Manifest:
         safety=Safety.NATIVE_KEY,
         mapping="order -> netsuite.withdrawal",
         concurrency=slots,
+        creates=False,
     )
     return Manifest(
         vendor="netsuite",
         api_version=API_VERSION,
         operations=(*ensured, withdrawn),
-        reads=(*RECORDS, *(kind + HEADER for kind in RECORDS), *CATALOGUES),
-        streams=tuple(RECORDS),
+        reads=(*RECORDS, *(kind + HEADER for kind in RECORDS)),
+        finds=("customer",),
+        catalogues=tuple(CATALOGUES),
+        scopes=("rest_webservices",),
+        streams=streams,
         limits=Limits(slots=slots),
     )
 
@@ -89,7 +96,7 @@ class NetSuiteConnector:
 
     def __init__(self, name: str, settings: NetSuiteSettings) -> None:
         self.name = name
-        self.manifest = manifest(settings.slots)
+        self.manifest = manifest(settings.slots, settings.streams)
         self._settings = settings
         self._zone = ZoneInfo(settings.time_zone)
         self.client = Client(settings)
@@ -98,12 +105,18 @@ class NetSuiteConnector:
     # --- writing ------------------------------------------------------------------------------------------------------
 
     async def send(self, operation: Operation, calls: Sequence[Call]) -> Sequence[Outcome]:
+        self._known(operation)
         send = self._withdraw if operation.action == WITHDRAW else self._ensure
         return await _each(send, calls)
 
     async def probe(self, operation: Operation, calls: Sequence[Call]) -> Sequence[Finding]:
+        self._known(operation)
         probe = self._probe_withdrawn if operation.action == WITHDRAW else self._probe
         return await _each(probe, calls)
+
+    def _known(self, operation: Operation) -> None:
+        if (operation.kind, operation.action) not in {(o.kind, o.action) for o in self.manifest.operations}:
+            raise ConfigurationError(f"NetSuite cannot {operation.action} {operation.kind!r}")
 
     async def _ensure(self, call: Call) -> Applied:
         record = record_type(call.key.kind)
@@ -208,7 +221,7 @@ class NetSuiteConnector:
         found: dict[str, Wire] = {}
         for some in chunks(ids):
             for row in await self.client.query_all(headers(record, some)):
-                found[str(row["id"])] = {**row, "lastmodified": to_utc(str(row["lastmodified"]), self._zone)}
+                found[str(row["id"])] = {**row, "lastmodified": wall_to_utc(str(row["lastmodified"]), self._zone)}
         return [found.get(one) for one in ids]
 
     async def find(self, kind: str, document: Wire) -> list[Candidate]:
@@ -243,6 +256,11 @@ class NetSuiteConnector:
         rows = await self._references.rows(kind)
         return [_period(row) for row in rows if not _is_summary(row)] if kind == "accountingperiod" else rows
 
+    async def describe(self, shape: str) -> Wire | None:
+        """The JSON Schema of a record as this account has it, custom fields and all; None for a withdrawal."""
+        record = next((one for one in RECORDS.values() if shape == f"netsuite.{one.name}"), None)
+        return None if record is None else record_schema(await self.client.describe(record.name), record.label)
+
     async def changes(self, stream: str, cursor: str) -> Changes:
         record, position = record_type(stream), read_position(cursor)
         sql = changed(record, position.since, position.after)
@@ -253,7 +271,7 @@ class NetSuiteConnector:
             position = Position(since=position.since, after=str(rows[-1]["id"]), high=high)
         else:
             position = next_window(position, stamps, self._settings.overlap_s, self._zone)
-        pairs = [(str(row["id"]), to_utc(stamp, self._zone)) for row, stamp in zip(rows, stamps, strict=True)]
+        pairs = [(str(row["id"]), wall_to_utc(stamp, self._zone)) for row, stamp in zip(rows, stamps, strict=True)]
         return Changes(kind=stream, changed=pairs, cursor=write_position(position), more=more)
 
     async def _latest(self, record: RecordType) -> str:
@@ -267,6 +285,10 @@ class NetSuiteConnector:
 
     def acknowledgement(self) -> tuple[int, str, bytes]:
         return 404, "text/plain", b""
+
+    def usage(self) -> Usage:
+        """NetSuite governs calls in flight, not calls a day: what was sent is all there is to know."""
+        return self.client.usage()
 
     async def check(self) -> str:
         subsidiaries = await self.catalogue("subsidiary")
@@ -282,18 +304,11 @@ class NetSuiteConnector:
 
 async def _each(work: Callable[[Call], Awaitable[Finding]], calls: Sequence[Call]) -> list[Any]:
     """One answer per call, in order; an error that stopped every call before anything was done speaks for all."""
-    answers = await asyncio.gather(*(_answer(work, call) for call in calls))
+    answers = await each(work, calls)
     stopped = [one for one in answers if isinstance(one, TransientError | AuthorizationFailed | ConfigurationError)]
     if stopped and len(stopped) == len(answers):
         raise stopped[0]
-    return list(answers)
-
-
-async def _answer(work: Callable[[Call], Awaitable[Finding]], call: Call) -> Finding:
-    try:
-        return await work(call)
-    except TielineError as error:
-        return error
+    return answers
 
 
 def open_connector(name: str, settings: NetSuiteSettings) -> NetSuiteConnector:

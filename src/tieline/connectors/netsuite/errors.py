@@ -75,6 +75,10 @@ CODES: dict[str, type[TielineError]] = {
     "NONEXISTENT_FIELD": RejectedByVendor,
     "NOT_FOUND": RejectedByVendor,
     "IDEMPOTENCY_ERROR": RejectedByVendor,
+    "SSS_INVALID_SCRIPTLET_ID": RejectedByVendor,
+    "SSS_MISSING_REQD_ARGUMENT": RejectedByVendor,
+    "SSS_USAGE_LIMIT_EXCEEDED": OutcomeUnknown,
+    "INVALID_RETURN_DATA_FORMAT": RejectedByVendor,
 }
 """o:errorCode → error. An unknown code is judged by its status."""
 
@@ -128,7 +132,12 @@ class Refusals:
 
     def __call__(self, answer: Answer) -> TielineError | None:
         """Our error for an answer; None for a success."""
-        if answer.status < 400:
+        if 300 <= answer.status < 400:
+            return RejectedByVendor(
+                "NetSuite answers from another address: check `url`, it must be the account's own SuiteTalk address",
+                vendor_code=str(answer.status),
+            )
+        if answer.status < 300:
             self._worked, self._doubtful_calls = True, 0
             return None
         detail = read_detail(answer)
@@ -177,19 +186,13 @@ def _by_words(detail: Detail) -> type[TielineError]:
 
 def _make(kind: type[TielineError], detail: Detail, answer: Answer) -> TielineError:
     if issubclass(kind, TransientError):
-        return kind(f"NetSuite will not do it now: {detail}", retry_after_s=_retry_after_s(answer, kind))
+        pause_s = answer.retry_after_s() or (1.0 if kind is RateLimited else 0.5)
+        return kind(f"NetSuite will not do it now: {detail}", retry_after_s=pause_s)
     if issubclass(kind, RejectedByVendor):
         return kind(f"NetSuite refused: {detail}", vendor_code=detail.code, request_id=detail.request_id)
     if kind is AuthorizationFailed:
         return kind(f"NetSuite does not accept our login or our role's permissions: {detail}")
     return kind(f"NetSuite failed (HTTP {answer.status}) and may have acted: {detail}")
-
-
-def _retry_after_s(answer: Answer, kind: type[TransientError]) -> float:
-    try:
-        return max(0.0, float(answer.headers.get("retry-after", "")))
-    except ValueError:
-        return 1.0 if kind is RateLimited else 0.5
 
 
 def _field(detail: dict[str, Any]) -> str:

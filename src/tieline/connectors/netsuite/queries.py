@@ -7,29 +7,30 @@ by id inside a window and never compare a stamp for equality.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from tieline.connectors.netsuite.records import RecordType
 
-STAMP = "%Y-%m-%d %H:%M:%S"
 _STAMP_SQL = "YYYY-MM-DD HH24:MI:SS"
 _IN_LIST = 900
 """Oracle takes at most 1,000 expressions in one IN list."""
 
-_TRANSACTION_COLUMNS = (
-    "t.id AS id, t.externalid AS externalid, t.tranid AS tranid, t.entity AS entity, "
-    "TO_CHAR(t.trandate, 'YYYY-MM-DD') AS trandate, TO_CHAR(t.duedate, 'YYYY-MM-DD') AS duedate, "
-    "c.id AS currency, c.symbol AS currencysymbol, t.foreigntotal AS foreigntotal, "
-    "t.foreignamountunpaid AS foreignamountunpaid, t.postingperiod AS postingperiod, t.otherrefnum AS otherrefnum, "
-    f"t.memo AS memo, t.status AS status, TO_CHAR(t.lastmodifieddate, '{_STAMP_SQL}') AS lastmodified"
-)
-_CUSTOMER_COLUMNS = (
-    "t.id AS id, t.externalid AS externalid, t.entityid AS entityid, t.companyname AS companyname, "
-    "t.vatregnumber AS vatregnumber, t.email AS email, t.phone AS phone, c.id AS currency, "
-    "c.symbol AS currencysymbol, t.isinactive AS isinactive, "
-    f"TO_CHAR(t.lastmodifieddate, '{_STAMP_SQL}') AS lastmodified"
-)
+_STAMP_COLUMN = f"TO_CHAR(t.lastmodifieddate, '{_STAMP_SQL}') AS lastmodified"
+_PARTY_COLUMNS = "t.id AS id, t.externalid AS externalid, t.entityid AS entityid, t.email AS email, t.phone AS phone, "
+_COLUMNS = {
+    "transaction": (
+        "t.id AS id, t.externalid AS externalid, t.tranid AS tranid, t.entity AS entity, "
+        "TO_CHAR(t.trandate, 'YYYY-MM-DD') AS trandate, TO_CHAR(t.duedate, 'YYYY-MM-DD') AS duedate, "
+        "c.id AS currency, c.symbol AS currencysymbol, t.foreigntotal AS foreigntotal, "
+        "t.foreignamountunpaid AS foreignamountunpaid, t.postingperiod AS postingperiod, "
+        "t.otherrefnum AS otherrefnum, t.memo AS memo, t.status AS status, "
+    ),
+    "customer": _PARTY_COLUMNS + "t.companyname AS companyname, t.vatregnumber AS vatregnumber, c.id AS currency, "
+    "c.symbol AS currencysymbol, t.isinactive AS isinactive, ",
+    "contact": _PARTY_COLUMNS + "t.company AS company, t.isinactive AS isinactive, ",
+    "job": _PARTY_COLUMNS + "t.companyname AS companyname, t.isinactive AS isinactive, ",
+}
+"""SuiteQL table → the columns of its headers."""
+_WITH_CURRENCY = frozenset({"transaction", "customer"})
 
 
 def quoted(text: str) -> str:
@@ -45,9 +46,9 @@ def chunks(ids: Iterable[str]) -> list[list[str]]:
 
 def headers(record: RecordType, ids: list[str]) -> str:
     """Header fields of records by internal id; amounts in the document's own currency."""
-    columns = _CUSTOMER_COLUMNS if record.table == "customer" else _TRANSACTION_COLUMNS
+    join = "LEFT JOIN currency c ON c.id = t.currency " if record.table in _WITH_CURRENCY else ""
     return (
-        f"SELECT {columns} FROM {record.table} t LEFT JOIN currency c ON c.id = t.currency "
+        f"SELECT {_COLUMNS[record.table]}{_STAMP_COLUMN} FROM {record.table} t {join}"
         f"WHERE {_of_type(record)}t.id IN ({', '.join(ids)}) ORDER BY t.id"
     )
 
@@ -86,23 +87,3 @@ def customers_like(external_id: str, tax_numbers: list[str], name_part: str) -> 
 
 def _of_type(record: RecordType) -> str:
     return f"t.type = {quoted(record.query_type)} AND " if record.query_type else ""
-
-
-# --- the company's wall clock -----------------------------------------------------------------------------------------
-
-
-def to_utc(stamp: str, zone: ZoneInfo) -> str:
-    """`2026-11-23 06:05:00` of the company's clock → `2026-11-23T14:05:00Z`. An hour told twice is its first."""
-    moment = datetime.strptime(stamp, STAMP).replace(tzinfo=zone)
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
-def step_back(stamp: str, seconds: float, zone: ZoneInfo) -> str:
-    """The stamp from which a window reads again.
-
-    Where the clock is put back, a later change can carry an earlier stamp: inside and just after the hour that is told
-    twice, the window begins that hour earlier.
-    """
-    wall = datetime.strptime(stamp, STAMP) - timedelta(seconds=seconds)  # noqa: DTZ007 - the company's wall clock
-    first, second = (wall.replace(tzinfo=zone, fold=fold).utcoffset() or timedelta() for fold in (0, 1))
-    return f"{wall - max(first - second, timedelta()):{STAMP}}"

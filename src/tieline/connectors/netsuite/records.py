@@ -26,10 +26,17 @@ RECORDS: dict[str, RecordType] = {
     "invoice": RecordType(name="invoice", label="invoice", replace="item", query_type="CustInvc"),
     "credit_note": RecordType(name="creditMemo", label="credit memo", replace="item", query_type="CustCred"),
     "payment": RecordType(name="customerPayment", label="customer payment", query_type="CustPymt"),
+    "deposit": RecordType(name="customerDeposit", label="customer deposit", query_type="CustDep"),
+    "journal_entry": RecordType(name="journalEntry", label="journal entry", replace="line", query_type="Journal"),
+    "contact": RecordType(name="contact", label="contact", table="contact", number="entityId"),
+    "project": RecordType(name="job", label="project", table="job", number="entityId"),
 }
 """Kind → record type. Without `replace`, item lines that are sent again are appended (source: "Updating a Sublist");
 lines of `apply` are known by their document and updated (source: "Customer Payment", REST web services).
 """
+
+SWEPT = ("customer", "order", "invoice", "credit_note", "payment")
+"""The kinds whose changes are looked for where a connection does not say otherwise."""
 
 CATALOGUES: dict[str, tuple[str, tuple[str, ...]]] = {
     "item": (
@@ -52,6 +59,10 @@ CATALOGUES: dict[str, tuple[str, tuple[str, ...]]] = {
         "SELECT id, name, isinactive FROM billingschedule ORDER BY id",
         ("name",),
     ),
+    "account": (
+        "SELECT id, acctnumber, accountsearchdisplayname, isinactive FROM account ORDER BY id",
+        ("acctnumber", "accountsearchdisplayname"),
+    ),
     "accountingperiod": (
         (
             "SELECT id, periodname, TO_CHAR(startdate, 'YYYY-MM-DD') AS startdate, "
@@ -69,6 +80,7 @@ REFERENCE_FIELDS: dict[str, str] = {
     "currency": "currency",
     "terms": "term",
     "billingSchedule": "billingschedule",
+    "account": "account",
     "postingPeriod": "accountingperiod",
 }
 """Field of a record → the list its `refName` is looked up in."""

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 from joserfc.errors import JoseError
 
+from tieline.connectors.netsuite.records import RECORDS, SWEPT
 from tieline.connectors.sdk import Auth, JwtBearer, OAuth1
 from tieline.errors import ConfigurationError
 
@@ -33,6 +34,7 @@ class NetSuiteSettings(msgspec.Struct, frozen=True, kw_only=True):
     slots: how many calls may be in flight. The account's number is shared by every integration: leave some to others.
     time_zone: the time zone in which SuiteQL tells and takes lastmodifieddate for this role (company preference).
     overlap_s: how far behind its last stamp a stream reads again, for records that commit late.
+    streams: the kinds of records that are swept for changes; each costs a query a sweep.
     subsidiary: the subsidiary of customers whose table gives none (a customer needs one in a OneWorld account).
     """
 
@@ -50,6 +52,7 @@ class NetSuiteSettings(msgspec.Struct, frozen=True, kw_only=True):
     token_secret: str = ""
     subsidiary: str = ""
     time_zone: str = "America/Los_Angeles"
+    streams: tuple[str, ...] = SWEPT
     slots: int = 5
     page_size: int = 500
     overlap_s: float = 300.0
@@ -61,6 +64,10 @@ class NetSuiteSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigurationError(f"netsuite: url must be a scheme and a host without a path, not {self.url!r}")
         if not 1 <= self.page_size <= 1000:
             raise ConfigurationError("netsuite: page_size must be between 1 and 1000, NetSuite's largest page")
+        if unknown := set(self.streams) - RECORDS.keys():
+            raise ConfigurationError(
+                f"netsuite: streams names {', '.join(sorted(unknown))}; there are {', '.join(RECORDS)}"
+            )
         if self.slots < 1:
             raise ConfigurationError("netsuite: slots must be at least 1")
         try:

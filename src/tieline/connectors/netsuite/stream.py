@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from tieline.connectors.netsuite.queries import step_back
+from tieline.connectors.sdk import wall_step_back
 from tieline.errors import ConfigurationError
 
 
@@ -47,4 +47,4 @@ def next_window(position: Position, stamps: Sequence[str], overlap_s: float, zon
     high = position.high or max(stamps, default="")
     if not high:
         return Position(since=position.since)
-    return Position(since=max(position.since, step_back(high, overlap_s, zone)))
+    return Position(since=max(position.since, wall_step_back(high, overlap_s, zone)))

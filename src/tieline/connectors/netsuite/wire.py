@@ -3,7 +3,8 @@
 Amounts are numbers in major units, dates `YYYY-MM-DD`. A reference is written by `id`, or by the `refName` people know
 (the client looks its id up). Fields beginning with `custbody`, `custcol` and `custentity` are custom fields which the
 account must have; the connector asks NetSuite to refuse unknown ones, never to drop them.
-Source: REST API browser 2026.1, records customer, salesOrder, invoice, creditMemo, customerPayment.
+Source: REST API browser 2026.1, records customer, contact, salesOrder, invoice, creditMemo,
+customerPayment, customerDeposit, journalEntry; `job` after Oracle's record reference.
 """
 
 from __future__ import annotations
@@ -143,6 +144,50 @@ class CustomerPayment(_Transaction, total=False):
     apply: ApplyLines
 
 
+class CustomerDeposit(_Transaction, total=False):
+    customer: Required[Reference]
+    payment: Required[Decimal]
+    salesOrder: Reference
+
+
+class JournalLine(TypedDict, total=False):
+    """Either `debit` or `credit`."""
+
+    account: Required[Reference]
+    debit: Decimal
+    credit: Decimal
+    memo: str
+    entity: Reference
+
+
+class JournalLines(TypedDict):
+    items: list[JournalLine]
+
+
+class JournalEntry(_Transaction, total=False):
+    line: Required[JournalLines]
+
+
+class Contact(TypedDict, total=False):
+    firstName: str
+    lastName: Required[str]
+    email: str
+    phone: str
+    company: Required[Reference]
+
+
+class Job(TypedDict, total=False):
+    """A project. `parent` is the customer it is done for."""
+
+    companyName: Required[str]
+    parent: Required[Reference]
+    currency: Reference
+    startDate: str
+    projectedEndDate: str
+    estimatedRevenue: Decimal
+    comments: str
+
+
 class Withdrawal(TypedDict):
     """No record: it names the sales order that is to be deleted."""
 
@@ -155,5 +200,9 @@ SCHEMAS: dict[str, Any] = {
     "netsuite.invoice": Invoice,
     "netsuite.creditMemo": CreditMemo,
     "netsuite.customerPayment": CustomerPayment,
+    "netsuite.customerDeposit": CustomerDeposit,
+    "netsuite.journalEntry": JournalEntry,
+    "netsuite.contact": Contact,
+    "netsuite.job": Job,
     "netsuite.withdrawal": Withdrawal,
 }

@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from tieline_sandbox.netsuite.field_sets import ITEM_TYPES
 from tieline_sandbox.netsuite.store import Entry, Record, name_of
 
 TYPES = {
@@ -21,6 +22,9 @@ TYPES = {
     "creditMemo": "CustCred",
     "customerPayment": "CustPymt",
     "customerDeposit": "CustDep",
+    "depositApplication": "DepAppl",
+    "customerRefund": "CustRfnd",
+    "itemFulfillment": "ItemShip",
     "journalEntry": "Journal",
 }
 TYPE_LABELS = {
@@ -29,6 +33,9 @@ TYPE_LABELS = {
     "creditMemo": "Credit Memo",
     "customerPayment": "Payment",
     "customerDeposit": "Customer Deposit",
+    "depositApplication": "Deposit Application",
+    "customerRefund": "Customer Refund",
+    "itemFulfillment": "Item Fulfillment",
     "journalEntry": "Journal",
 }
 KIND_OF_TYPE = {value: kind for kind, value in TYPES.items()}
@@ -43,8 +50,10 @@ STATUS_CODES = {
     "Pending Billing": "F",
     "Billed": "G",
     "Closed": "H",
+    "Partially Fulfilled": "D",
+    "Pending Billing/Partially Fulfilled": "E",
+    "Shipped": "C",
 }
-ITEM_TYPES = {"serviceSaleItem": "Service", "nonInventorySaleItem": "NonInvtPart", "otherChargeItem": "OthCharge"}
 _CENT = Decimal("0.01")
 _CREDITS = frozenset({"salesOrder", "invoice"})
 
@@ -187,7 +196,9 @@ def _line_amount(row: LineRow) -> Decimal | None:
         return total if row.entry.kind in _CREDITS or total is None else -total
     if row.entry.kind == "journalEntry":
         return Decimal(row.line.get("debit", 0)) - Decimal(row.line.get("credit", 0))
-    amount: Decimal = row.line["amount"]
+    amount: Decimal | None = row.line.get("amount")
+    if amount is None:
+        return None
     return -amount if row.entry.kind in _CREDITS else amount
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from tieline_sandbox.netsuite.applications import Applications
-from tieline_sandbox.netsuite.fields import ENTITY_KINDS, ITEM_KINDS, TRANSACTION_KINDS
+from tieline_sandbox.netsuite.field_sets import ENTITY_KINDS, ITEM_KINDS, TRANSACTION_KINDS
 from tieline_sandbox.netsuite.store import Entry, Store
 from tieline_sandbox.netsuite.suiteql.columns import (
     KIND_OF_TYPE,
