@@ -22,6 +22,8 @@ from tieline.errors import AuthorizationFailed, VendorUnavailable
 
 RENEW_AHEAD_S = 60.0
 
+_decoder = msgspec.json.Decoder(float_hook=float)  # a lifetime of 1e999 must not make the token unreadable
+
 
 class Auth(Protocol):
     """Gives the headers that prove who calls."""
@@ -31,31 +33,41 @@ class Auth(Protocol):
     async def headers(self, http: aiohttp.ClientSession, method: str, url: str) -> Mapping[str, str]:
         """The headers of one call. Raises AuthorizationFailed, or VendorUnavailable when the token cannot be had."""
 
-    def forget(self) -> None:
-        """The vendor does not accept the token any more."""
+    def forget(self, refused: Mapping[str, str]) -> None:
+        """The vendor does not accept these headers any more.
+
+        A token that was renewed since is kept: of fifty calls refused with one old token, one renews it.
+        """
 
 
-class TokenAuth:
-    """A bearer token that never changes (API keys, personal tokens)."""
+class ApiKey:
+    """A key that never changes, in a header of the vendor's choosing."""
 
     renewable = False
 
-    def __init__(self, token: str) -> None:
-        self._headers = {"Authorization": f"Bearer {token}"}
+    def __init__(self, header: str, key: str) -> None:
+        self._headers = {header: key}
 
     async def headers(self, http: aiohttp.ClientSession, method: str, url: str) -> Mapping[str, str]:
         return self._headers
 
-    def forget(self) -> None:
+    def forget(self, refused: Mapping[str, str]) -> None:
         """Nothing is cached."""
 
 
-class BasicAuth(TokenAuth):
+class TokenAuth(ApiKey):
+    """A bearer token that never changes (personal tokens)."""
+
+    def __init__(self, token: str) -> None:
+        super().__init__("Authorization", f"Bearer {token}")
+
+
+class BasicAuth(ApiKey):
     """User and password in every call."""
 
     def __init__(self, user: str, password: str) -> None:
         pair = base64.b64encode(f"{user}:{password}".encode()).decode()
-        self._headers = {"Authorization": f"Basic {pair}"}
+        super().__init__("Authorization", f"Basic {pair}")
 
 
 class ClientCredentials:
@@ -78,32 +90,89 @@ class ClientCredentials:
             async with self._renewing:
                 if self._token is None or time.monotonic() > self._renew_at:
                     await self._renew(http)
-        return {"Authorization": f"Bearer {self._token}"}
+        return self._headers()
 
-    def forget(self) -> None:
-        self._token = None
+    def forget(self, refused: Mapping[str, str]) -> None:
+        if refused == self._headers():
+            self._token = None
 
     def form(self) -> Mapping[str, str]:
         """What is posted to the token endpoint."""
         return self._form
 
+    def _headers(self) -> Mapping[str, str]:
+        return {"Authorization": f"Bearer {self._token}"}
+
     async def _renew(self, http: aiohttp.ClientSession) -> None:
         try:
-            async with http.post(self._token_url, data=dict(self.form())) as response:
+            # a redirect would carry the client secret to another address
+            async with http.post(self._token_url, data=dict(self.form()), allow_redirects=False) as response:
                 status, body = response.status, await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise VendorUnavailable(f"no token from {self._token_url}: {type(error).__name__}") from error
-        if status == 429 or status >= 500:
-            raise VendorUnavailable(f"no token from {self._token_url}: HTTP {status}", retry_after_s=1.0)
-        try:
-            self.answer = msgspec.json.decode(body)
-            self._token = self.answer["access_token"]
-        except (msgspec.DecodeError, KeyError, TypeError) as error:
+        self._keep(status, _token_answer(self._token_url, status, body))
+
+    def _keep(self, status: int, answer: dict[str, Any]) -> None:
+        token = answer.get("access_token")
+        if not isinstance(token, str) or not token:
             raise AuthorizationFailed(
-                f"{self._token_url} gave no token (HTTP {status}): check the client id and secret of this connection"
-            ) from error
-        lifetime = float(self.answer.get("expires_in") or self._lifetime_s)
+                f"{self._token_url} gave no token (HTTP {status}{_said(answer)}): "
+                "check the credentials of this connection"
+            )
+        self.answer, self._token = answer, token
+        lifetime = _lifetime_s(answer.get("expires_in"), self._lifetime_s)
         self._renew_at = time.monotonic() + max(lifetime - RENEW_AHEAD_S, lifetime / 2)
+
+
+def _token_answer(url: str, status: int, body: bytes) -> dict[str, Any]:
+    """The endpoint's answer. Raises VendorUnavailable for what is no answer of a token endpoint at all."""
+    if status == 429 or status >= 500:
+        raise VendorUnavailable(f"no token from {url}: HTTP {status}", retry_after_s=1.0)
+    try:
+        answer = _decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        if status < 400:
+            # a proxy's page, a login form, half an answer: it says nothing about our credentials
+            raise VendorUnavailable(f"no token from {url}: the answer is not JSON", retry_after_s=1.0) from error
+        answer = {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def _said(answer: Mapping[str, Any]) -> str:
+    """The endpoint's own short code ("invalid_client"): never its longer texts, which may quote what was sent."""
+    code = answer.get("error")
+    return f", {code}" if isinstance(code, str) and code.isidentifier() else ""
+
+
+def _lifetime_s(told: Any, otherwise: float) -> float:
+    """Seconds that a token lasts; what the endpoint says is believed only when it is a number above zero."""
+    try:
+        seconds = float(told)
+    except (TypeError, ValueError):
+        return otherwise
+    return seconds if 0 < seconds < float("inf") else otherwise
+
+
+class RefreshToken(ClientCredentials):
+    """OAuth2 with a refresh token. Where the vendor gives a new one with each use, `rotated` is told at once: whoever
+    keeps the secret must keep the new one, because the old one is dead.
+    """
+
+    def __init__(
+        self, token_url: str, form: Mapping[str, str], refresh_token: str, rotated: Callable[[str], None]
+    ) -> None:
+        super().__init__(token_url, form)
+        self._refresh_token, self._rotated = refresh_token, rotated
+
+    def form(self) -> Mapping[str, str]:
+        return {**self._form, "grant_type": "refresh_token", "refresh_token": self._refresh_token}
+
+    def _keep(self, status: int, answer: dict[str, Any]) -> None:
+        given = answer.get("refresh_token")
+        if isinstance(given, str) and given and given != self._refresh_token:
+            self._refresh_token = given
+            self._rotated(given)
+        super()._keep(status, answer)
 
 
 class JwtBearer(ClientCredentials):
@@ -163,7 +232,7 @@ class OAuth1:
         signed = {"realm": self._realm, **oauth, "oauth_signature": base64.b64encode(digest).decode()}
         return {"Authorization": "OAuth " + ", ".join(f'{k}="{_escape(v)}"' for k, v in signed.items())}
 
-    def forget(self) -> None:
+    def forget(self, refused: Mapping[str, str]) -> None:
         """Nothing is cached."""
 
 

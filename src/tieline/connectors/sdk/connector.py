@@ -18,6 +18,7 @@ class ConnectorType(msgspec.Struct, frozen=True, kw_only=True):
     `settings` is the frozen Struct of its settings (secrets already resolved); `open(name, settings)` connects
     lazily; `mappings` is the folder of the tables it ships; `functions` what those tables may call.
     `schemas` names the wire types: "salesforce.opportunity" → TypedDict, against which tables are checked.
+    `describes_fields`: what it opens also tells the fields of an account (sdk/schema.py).
     """
 
     vendor: str
@@ -27,6 +28,7 @@ class ConnectorType(msgspec.Struct, frozen=True, kw_only=True):
     mappings: Path
     functions: Mapping[str, Callable[..., Any]] = {}
     schemas: Mapping[str, Any] = {}
+    describes_fields: bool = False
 
 
 def stands_as_sent(sent: Any, found: Any) -> bool:

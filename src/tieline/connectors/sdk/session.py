@@ -6,7 +6,9 @@ The invariant: a write that may have reached the vendor without a trustworthy an
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -15,7 +17,12 @@ import msgspec
 from yarl import URL
 
 from tieline.connectors.sdk.auth import Auth
+from tieline.connectors.sdk.capture import note_exchange
+from tieline.engine.ports import Usage
 from tieline.errors import AuthorizationFailed, OutcomeUnknown, TielineError, VendorUnavailable
+
+LONGEST_WAIT_S = 86_400.0
+"""No system is waited for longer than a day because of one header."""
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
@@ -32,9 +39,23 @@ class Answer(msgspec.Struct, frozen=True):
         """The body with every fraction as an exact Decimal; None for an empty one. Raises msgspec.DecodeError."""
         return _decoder.decode(self.body) if self.body else None
 
+    def retry_after_s(self) -> float:
+        """What Retry-After asks for: seconds, or a date of the vendor's clock (its own Date where it is sent); else 0.
+
+        Source: RFC 9110, section 10.2.3.
+        """
+        text = self.headers.get("retry-after", "").strip()
+        try:
+            seconds = float(text)
+        except ValueError:
+            return _seconds_until(text, self.headers.get("date", ""))
+        return min(max(seconds, 0.0), LONGEST_WAIT_S) if seconds == seconds else 0.0  # not NaN
+
 
 ErrorTable = Callable[[Answer], TielineError | None]
 """A vendor's errors.py: the answer → our error, or None when the answer is a success."""
+Allowance = tuple[int, int | None]
+"""(calls a day, how many of them are used; None where the vendor does not say)."""
 
 
 class Session:
@@ -45,7 +66,14 @@ class Session:
     """
 
     def __init__(
-        self, base_url: str, auth: Auth, errors: ErrorTable, *, timeout_s: float = 30.0, connections: int = 32
+        self,
+        base_url: str,
+        auth: Auth,
+        errors: ErrorTable,
+        *,
+        timeout_s: float = 30.0,
+        connections: int = 32,
+        allowance: Callable[[Answer], Allowance | None] = lambda _: None,
     ) -> None:
         self.base_url = base_url.rstrip("/")
         self.auth = auth
@@ -53,6 +81,8 @@ class Session:
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(timeout_s, 10.0))
         self._connections = connections
         self._http: aiohttp.ClientSession | None = None
+        self._allowance = allowance
+        self._said: tuple[Allowance, int] = ((0, None), 0)
         self.calls = 0
 
     async def request(
@@ -75,14 +105,21 @@ class Session:
         body, given = _body(json, form, data)
         given.update(headers or {})
         url = self.url(path) + (f"?{urlencode(params, quote_via=quote)}" if params else "")
-        answer = await self._send(method, url, body, given, writes)
+        signed = await self.auth.headers(self.http(), method, url)
+        answer = await self._send(method, url, body, {**given, **signed}, writes)
         if answer.status == 401 and self.auth.renewable:
-            self.auth.forget()
-            answer = await self._send(method, url, body, given, writes)
+            self.auth.forget(signed)
+            signed = await self.auth.headers(self.http(), method, url)
+            answer = await self._send(method, url, body, {**given, **signed}, writes)
         error = self._errors(answer)
         if error is not None:
             raise error
         return answer
+
+    def usage(self) -> Usage:
+        """The requests made here, and what the vendor last said of the day's: `allowance` reads it off an answer."""
+        (per_day, used), said_at = self._said
+        return Usage(calls=self.calls, per_day=per_day, used=None if used is None else used + self.calls - said_at)
 
     def url(self, path: str) -> str:
         """The full URL of a path. Raises AuthorizationFailed for a URL on another host: secrets stay home."""
@@ -120,18 +157,22 @@ class Session:
         writes: bool,
         again: bool = True,
     ) -> Answer:
-        signed = await self.auth.headers(self.http(), method, url)
         self.calls += 1
         try:
             async with self.http().request(
-                method, URL(url, encoded=True), data=body, headers={**headers, **signed}, allow_redirects=False
+                method, URL(url, encoded=True), data=body, headers=headers, allow_redirects=False
             ) as response:
                 content = await response.read()
                 names = {name.lower(): value for name, value in response.headers.items()}
-                return Answer(response.status, names, content)
+                answer = Answer(response.status, names, content)
+                note_exchange(method, url, headers, body, answer)
+                if (told := self._allowance(answer)) is not None:
+                    self._said = (told, self.calls)
+                return answer
         except aiohttp.ClientConnectorError as error:
             raise VendorUnavailable(f"{self.base_url} cannot be reached: {_cause(error)}") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            note_exchange(method, url, headers, body, None)
             what = f"{method} {url.removeprefix(self.base_url)} got no answer: {_cause(error)}"
             if writes:
                 raise OutcomeUnknown(what) from error
@@ -139,6 +180,19 @@ class Session:
                 # a kept-alive connection that the vendor closed meanwhile: a read costs nothing to ask again
                 return await self._send(method, url, body, headers, writes, again=False)
             raise VendorUnavailable(what) from error
+
+
+def _seconds_until(text: str, now_text: str) -> float:
+    moment, now = _http_date(text), _http_date(now_text) or datetime.now(UTC)
+    return min(max((moment - now).total_seconds(), 0.0), LONGEST_WAIT_S) if moment else 0.0
+
+
+def _http_date(text: str) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _body(json: Any, form: Mapping[str, str] | None, data: bytes | None) -> tuple[bytes | None, dict[str, str]]:

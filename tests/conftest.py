@@ -1,0 +1,3 @@
+"""For all tests: the option that runs the connector contract on a real account."""
+
+pytest_plugins = ["tieline.app.pytest_plugin"]
