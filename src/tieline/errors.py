@@ -25,16 +25,23 @@ class ConfigurationError(TielineError):
     """Settings, a project file or the machine must be put right. Names the key and where it was read."""
 
 
+class StoreFailed(ConfigurationError):
+    """The database cannot be written: a full disk, a lock, damage. No process is to blame; the hub must stop."""
+
+
 class ConcurrencyConflict(TielineError):
     """Somebody else changed the record first: load it again and decide again."""
 
 
 class TransientError(TielineError):
-    """Nothing was done; the same call may succeed later, not before `retry_after_s` seconds."""
+    """Nothing was done; the same call may succeed later, not before `retry_after_s` seconds.
 
-    def __init__(self, message: str, *, retry_after_s: float = 0.0) -> None:
+    `patience_s` says how long it is worth trying where that is longer than usual: somebody else has to do something.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float = 0.0, patience_s: float = 0.0) -> None:
         super().__init__(message)
-        self.retry_after_s = retry_after_s
+        self.retry_after_s, self.patience_s = retry_after_s, patience_s
 
 
 class RateLimited(TransientError):

@@ -19,6 +19,7 @@ from tests.support.engine import notified, working
 from tests.support.fake_system import FakeSystem
 
 from tieline.app.cases import decide
+from tieline.app.logs import configure_logs
 from tieline.engine.ports import Absent, Applied, Call, Finding, Operation, Outcome
 from tieline.engine.records import CaseState
 from tieline.storage.sqlite import SqliteStore
@@ -56,6 +57,7 @@ def received(path: Path) -> list[dict[str, Any]]:
 
 
 async def main(database: Path, system: Path, deals: int) -> None:
+    configure_logs()
     store = SqliteStore(database)
     numbers = [str(n) for n in range(deals)]
     async with working(store, [small], FileSystem(system)) as worker:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.engine import NOW, notified
 
-from tieline.engine.ports import Appended, Batch, Store
+from tieline.engine.ports import Appended, Archived, Batch, Store
 from tieline.engine.records import (
     CaseRow,
     CaseState,
@@ -16,16 +19,19 @@ from tieline.engine.records import (
     Effect,
     EffectKey,
     EffectState,
+    EndedMonth,
     EntityRow,
     JournalEntry,
     LaneStatus,
+    ProcessVersion,
     Reference,
     RunRow,
     RunState,
     Wait,
 )
 from tieline.errors import ConcurrencyConflict
-from tieline.events import GENESIS, VendorNotified, chain_hash, make_event
+from tieline.events import GENESIS, LoggedEvent, VendorNotified, chain_hash, make_event
+from tieline.storage.archive import Archive
 
 KEY = EffectKey("erp", "invoice", "zuora-INV1")
 
@@ -78,8 +84,28 @@ def case_row(number: int, **fields: object) -> CaseRow:
     return CaseRow(**{**base, **fields})  # type: ignore[arg-type]
 
 
+def ended_run(number: int, days: int, **fields: object) -> RunRow:
+    """A run that ended so many days after NOW."""
+    return run_row(number, RunState.DONE, ended_at=NOW + timedelta(days=days), **fields)
+
+
+def entry(number: int, position: int) -> JournalEntry:
+    return JournalEntry(run_id=f"p:{number}", position=position, kind="step", name="s", payload=b'"1.10"', at=NOW)
+
+
+async def archived(store: Store, folder: Path, *run_ids: str) -> Archived:
+    """What `commit` takes to move these runs out of the tables."""
+    runs = [run for run_id in run_ids if (run := await store.run(run_id)) is not None]
+    files = Archive(folder).write(runs, *await store.kept_of(run_ids))
+    return Archived(files=files, run_ids=list(run_ids))
+
+
+async def every(pages: AsyncIterator[list[Any]]) -> list[Any]:
+    return [row async for page in pages for row in page]
+
+
 class StoreContract:
-    """The suite. A subclass gives the `store` fixture."""
+    """The suite. A subclass gives the `store` fixture; one that keeps files keeps them in `tmp_path`."""
 
     async def test_an_event_told_twice_is_stored_once(self, store: Store) -> None:
         """A redelivery is recognised by source and id and leaves the log as it was."""
@@ -199,12 +225,10 @@ class StoreContract:
 
     async def test_events_are_found_by_topic_deal_and_kind(self, store: Store) -> None:
         await store.commit(Batch(events=[notified("1"), notified("2"), notified("1", 1)]))
-        first = await store.first_event("VendorNotified:crm/deal/1", 0)
-        second = await store.first_event("VendorNotified:crm/deal/1", 1)
+        first = await store.first_event("VendorNotified:crm/deal/1")
         assert first is not None
-        assert second is not None
-        assert (first.seq, second.seq) == (1, 3)
-        assert await store.first_event("VendorNotified:crm/deal/1", 3) is None
+        assert first.seq == 1
+        assert await store.first_event("VendorNotified:crm/deal/3") is None
         assert [e.seq for e in await store.events(type="VendorNotified", subject="crm/deal/2")] == [2]
         assert await store.events(type="Vendor") == []
         found = await store.find_event("crm", "deal/2/0")
@@ -245,13 +269,14 @@ class StoreContract:
                 Batch(
                     cursors=[Cursor(name="c", value=value, updated_at=NOW)],
                     entities=[EntityRow(kind="k", id="1", content_hash=value, content=b"{}", updated_at=NOW)],
-                    lanes=[LaneStatus(connection="erp", state=value, since=NOW, updated_at=NOW)],
+                    lanes=[LaneStatus(connection="erp", state=value, hours=[3, 4], since=NOW, updated_at=NOW)],
                 )
             )
         cursor, entity = await store.cursor("c"), await store.find_entity("k", "1")
         assert cursor is not None
         assert entity is not None
-        assert (cursor.value, entity.content_hash, [lane.state for lane in await store.lanes()]) == ("2", "2", ["2"])
+        (lane,) = await store.lanes()
+        assert (cursor.value, entity.content_hash, lane.state, lane.hours) == ("2", "2", "2", [3, 4])
 
     async def test_events_are_found_by_what_they_name(self, store: Store) -> None:
         """An id that stands only inside an event's data is found all the same."""
@@ -277,3 +302,125 @@ class StoreContract:
             ("erp", "invoice", "applied"): 1,
             ("erp", "invoice", "in_doubt"): 1,
         }
+
+    async def test_runs_are_found_by_event_and_by_when_they_began(self, store: Store) -> None:
+        rows = [run_row(n, started_at=NOW + timedelta(days=n)) for n in range(1, 6)]
+        await store.commit(Batch(runs=[*rows, run_row(2, id="p:2:r9")]))
+        assert [r.id for r in await store.runs(event_seq=2)] == ["p:2", "p:2:r9"]
+        found = await store.runs(since=NOW + timedelta(days=2), until=NOW + timedelta(days=4))
+        assert [r.id for r in found] == ["p:2", "p:3"]
+
+    async def test_what_ended_before_is_told_by_month(self, store: Store) -> None:
+        """Open runs and younger ones stay out of it; a month says what its journals hold."""
+        runs = [ended_run(1, 1), ended_run(2, 2), ended_run(3, 40), ended_run(4, 90), run_row(5)]
+        await store.commit(Batch(runs=runs, journal=[entry(1, 0), entry(1, 1), entry(5, 0)]))
+        before = NOW + timedelta(days=60)
+        assert await store.ended_months(before) == [
+            EndedMonth(month="2026-03", runs=2, entries=2, bytes=2 * len('"1.10"sstep')),
+            EndedMonth(month="2026-04", runs=1, entries=0, bytes=0),
+        ]
+        assert [r.id for r in await store.ended_runs(before)] == ["p:1", "p:2", "p:3"]
+        assert [r.id for r in await store.ended_runs(before, limit=1)] == ["p:1"]
+
+    async def test_an_archived_run_answers_as_before(self, store: Store, tmp_path: Path) -> None:
+        """Its row, its journal and its place among the others are as they were; its waits are gone from the tables."""
+        runs = [ended_run(n, n, correlation_id=f"deal-{n % 2}") for n in range(1, 6)]
+        wait = Wait(run_id="p:2", position=1, topic="t", due_at=NOW)
+        await store.commit(
+            Batch(runs=[*runs, run_row(6)], journal=[entry(2, 1), entry(2, 0), entry(3, 0)], waits=[wait])
+        )
+        moved = await archived(store, tmp_path / "archive", "p:2", "p:3")
+        await store.commit(Batch(archived=[moved]))
+        assert await store.archive_files() == sorted(moved.files, key=lambda file: file.name)
+        assert {(f.holds, f.rows) for f in moved.files} == {("run", 2), ("journal", 3), ("wait", 1)}
+        assert await store.run("p:2") == runs[1]
+        assert await store.journal("p:2") == [entry(2, 0), entry(2, 1)]
+        journals = await store.journals(["p:1", "p:2", "p:3"])
+        assert journals == {"p:1": [], "p:2": [entry(2, 0), entry(2, 1)], "p:3": [entry(3, 0)]}
+        assert await store.run("p:9") is None
+        assert await store.journal("p:9") == []
+        assert await store.waits() == []
+        assert [r.id for r in await store.runs()] == [f"p:{n}" for n in range(1, 7)]
+        assert [r.id for r in await store.runs(limit=2)] == ["p:1", "p:2"]
+        assert [r.id for r in await store.runs(after=(2, "p:2"), limit=2)] == ["p:3", "p:4"]
+        assert [r.id for r in await store.runs(limit=4, newest=True)] == ["p:3", "p:4", "p:5", "p:6"]
+        assert [r.id for r in await store.runs(correlation_id="deal-0")] == ["p:2", "p:4"]
+        assert [r.id for r in await store.runs(event_seq=3)] == ["p:3"]
+        assert [r.id for r in await store.runs(states=[RunState.READY])] == ["p:6"]
+        assert [r.id for r in await store.ended_runs(NOW + timedelta(days=99))] == ["p:1", "p:4", "p:5"]
+        assert await store.count_runs() == {("p", "done"): 3, ("p", "ready"): 1}
+
+    @pytest.mark.parametrize("changed", ["one more entry", "moved already", "still open"])
+    async def test_what_differs_from_its_files_stays(self, store: Store, tmp_path: Path, changed: str) -> None:
+        """A file that does not hold exactly what the tables hold takes nothing out of them, and is not recorded."""
+        await store.commit(Batch(runs=[ended_run(1, 1), run_row(2)], journal=[entry(1, 0), entry(2, 0)]))
+        if changed == "still open":
+            moved = await archived(store, tmp_path / "archive", "p:1")
+            moved = Archived(files=moved.files, run_ids=["p:2"])
+        else:
+            moved = await archived(store, tmp_path / "archive", "p:1")
+        if changed == "one more entry":
+            await store.commit(Batch(journal=[entry(1, 1)]))
+        if changed == "moved already":
+            await store.commit(Batch(archived=[moved]))
+        files, journal = await store.archive_files(), await store.journal("p:1")
+        with pytest.raises(ConcurrencyConflict):
+            await store.commit(Batch(archived=[moved], cursors=[Cursor(name="c", value="1", updated_at=NOW)]))
+        assert await store.cursor("c") is None
+        assert (await store.archive_files(), await store.journal("p:1")) == (files, journal)
+        assert [r.id for r in await store.runs()] == ["p:1", "p:2"]
+
+    async def test_all_rows_of_a_time_come_out_in_order(self, store: Store) -> None:
+        """For an export: events, effects, references and cases, oldest first, each whole."""
+        later = NOW + timedelta(days=40)
+        effects = [effect(1, EffectState.APPLIED, response=b'{"a":1.10}'), effect(2, intended_at=later)]
+        reference = Reference(connection="erp", kind="customer", canonical_id="c1", external_id="12", at=NOW)
+        cases = [case_row(2, opened_at=later), case_row(1)]
+        await store.commit(
+            Batch(effects=effects, references=[reference], cases=cases, events=[notified("1"), notified("2")])
+        )
+        assert await every(store.rows(Effect)) == effects
+        assert await every(store.rows(Effect, since=later)) == effects[1:]
+        assert await every(store.rows(Effect, until=later)) == effects[:1]
+        assert await every(store.rows(Reference)) == [reference]
+        assert await every(store.rows(CaseRow)) == [case_row(1), case_row(2, opened_at=later)]
+        events = await store.events_after(0)
+        assert await every(store.rows(LoggedEvent)) == events
+        assert await every(store.rows(LoggedEvent, since=events[0].recorded_at)) == events
+        assert await every(store.rows(LoggedEvent, until=NOW)) == []
+
+    async def test_a_version_of_a_process_is_kept_once(self, store: Store) -> None:
+        """What was kept first stays: runs began with that text."""
+        kept = ProcessVersion(process="p", version="1", module="m", text="first", first_seen_at=NOW)
+        again = ProcessVersion(process="p", version="1", module="m", text="other", first_seen_at=NOW + timedelta(1))
+        other = ProcessVersion(process="q", version="1", module="m", text="q", first_seen_at=NOW + timedelta(2))
+        await store.commit(Batch(versions=[kept]))
+        await store.commit(Batch(versions=[again, other]))
+        assert await store.process_version("p", "1") == kept
+        assert await store.process_version("p", "2") is None
+        assert await store.process_versions() == [kept, other]
+
+    async def test_runs_in_flight_are_counted_by_version(self, store: Store) -> None:
+        """Ended runs do not count; the version of the oldest run comes first."""
+        rows = [
+            run_row(1, version="b", started_at=NOW),
+            run_row(2, version="a", started_at=NOW + timedelta(hours=1), state=RunState.WAITING),
+            run_row(3, version="b", started_at=NOW + timedelta(hours=2), state=RunState.QUEUED),
+            run_row(4, version="a", state=RunState.DONE),
+            run_row(5, version="c", process="o", started_at=NOW),
+        ]
+        await store.commit(Batch(runs=rows))
+        found = [(f.process, f.version, f.runs, f.oldest_at) for f in await store.runs_in_flight()]
+        assert found == [
+            ("o", "c", 1, NOW),
+            ("p", "b", 2, NOW),
+            ("p", "a", 1, NOW + timedelta(hours=1)),
+        ]
+
+    async def test_an_empty_commit_is_done_behind_all_that_was_offered_before(self, store: Store) -> None:
+        """Who needs to know that others' writes are on disk commits nothing."""
+        under_way = [asyncio.ensure_future(store.commit(Batch(runs=[run_row(n)]))) for n in range(20)]
+        await asyncio.sleep(0)
+        await store.commit(Batch())
+        assert len(await store.runs()) == 20
+        await asyncio.gather(*under_way)

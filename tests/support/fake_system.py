@@ -21,6 +21,7 @@ from tieline.engine.ports import (
     Operation,
     Outcome,
     Safety,
+    Usage,
     Wire,
 )
 from tieline.errors import InvalidMessage, OutcomeUnknown, RejectedByVendor, VendorUnavailable
@@ -110,6 +111,9 @@ class FakeSystem:
 
     def acknowledgement(self) -> tuple[int, str, bytes]:
         return 200, "text/plain", b""
+
+    def usage(self) -> Usage | None:
+        return None
 
     async def check(self) -> str:
         return "fake"

@@ -13,7 +13,9 @@ from typing import Any
 from tests.support.fake_system import FakeSystem
 
 from tieline.engine.ports import (
+    Absent,
     AppendResult,
+    Applied,
     Batch,
     Call,
     Candidate,
@@ -22,6 +24,7 @@ from tieline.engine.ports import (
     Notice,
     Operation,
     Outcome,
+    Usage,
     Wire,
 )
 from tieline.engine.records import EffectKey, EffectState
@@ -83,7 +86,7 @@ class Watch:
 
     def __init__(self, disk: MemoryStore) -> None:
         self._disk = disk
-        self._unknown: set[tuple[EffectKey, int]] = set()
+        self._unknown: set[EffectKey] = set()
         self.violations: list[str] = []
 
     async def about_to_send(self, call: Call) -> None:
@@ -98,13 +101,21 @@ class Watch:
         versions = [e.version for e in applied if e.state is EffectState.APPLIED and e.action == call.key.action]
         if max(versions, default=0) > effect.version:
             self.violations.append(f"{call.key}: version {effect.version} overwrites {max(versions)}")
-        if (call.key, call.revision) in self._unknown:
+        if call.key in self._unknown:
             self.violations.append(f"{call.key} #{call.revision} is sent again and nobody asked")
-        self._unknown.add((call.key, call.revision))
+        self._unknown.add(call.key)
 
-    def answered(self, call: Call, outcome: Outcome | Finding) -> None:
+    def answered(self, call: Call, outcome: Outcome) -> None:
         if not isinstance(outcome, OutcomeUnknown):
-            self._unknown.discard((call.key, call.revision))
+            self._unknown.discard(call.key)
+
+    def looked(self, key: EffectKey) -> None:
+        """A person knows what became of all that was sent under a key."""
+        self._unknown.discard(key)
+
+    def asked(self, call: Call, finding: Finding) -> None:
+        if isinstance(finding, Applied | Absent):
+            self._unknown.discard(call.key)
 
 
 class MortalSystem:
@@ -128,7 +139,7 @@ class MortalSystem:
         await self._life.boundary("before a probe")
         findings = await self._system.probe(operation, calls)
         for call, finding in zip(calls, findings, strict=True):
-            self._watch.answered(call, finding)
+            self._watch.asked(call, finding)
         return findings
 
     async def fetch(self, kind: str, ids: Sequence[str]) -> Sequence[Wire | None]:
@@ -148,6 +159,9 @@ class MortalSystem:
 
     def acknowledgement(self) -> tuple[int, str, bytes]:
         return self._system.acknowledgement()
+
+    def usage(self) -> Usage | None:
+        return self._system.usage()
 
     async def check(self) -> str:
         return await self._system.check()

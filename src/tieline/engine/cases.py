@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -9,12 +11,15 @@ from typing import Any
 
 import msgspec
 
+from tieline.engine.ports import Candidate
 from tieline.engine.records import CaseRow, Effect, EffectKey
-from tieline.errors import InvalidMessage, PermanentError, TielineError, TranslationError
+from tieline.errors import InvalidMessage, OutcomeUnknown, PermanentError, TielineError, TranslationError
 from tieline.events import CaseOpened, Event, make_event
 from tieline.mapping import UnmappedValue
 
 RETRY, CORRECT, LINK, SKIP, CANCEL = "retry", "correct", "link", "skip", "cancel"
+SEND_AGAIN = "send-again"
+"""A person looked in the system, and what is in doubt does not stand there."""
 APPROVE, REFUSE, CREATE = "approve", "refuse", "create"
 CORRECT_MAP = "correct-map"
 """A value map gets an entry, then every case of the same cause is tried again."""
@@ -22,6 +27,10 @@ ACCEPT, DISMISS = "accept", "dismiss"
 """Decisions about a case that belongs to no run: they are carried out where they are recorded."""
 EVENT_CONFLICT = "event-conflict"
 
+CASE_ID_LETTERS = 10
+"""Fifty bits: two cases of thirty million are hardly ever alike."""
+_CROCKFORD = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", "0123456789ABCDEFGHJKMNPQRSTVWXYZ")
+"""Base 32 without letters that are read as digits."""
 _NUMBERS = re.compile(r"[0-9A-Za-z._-]*\d[0-9A-Za-z._-]*")
 
 
@@ -48,6 +57,12 @@ class Problem(msgspec.Struct, kw_only=True):
     details: dict[str, Any] = {}
     amount: str = ""
     policy: CasePolicy | None = None
+
+
+def case_id(run_id: str, position: int, turn: int) -> str:
+    """Short, stable, made from where in which run the case arose."""
+    digest = hashlib.sha256(f"{run_id}/{position}/{turn}".encode()).digest()
+    return "C-" + base64.b32encode(digest[:10]).decode()[:CASE_ID_LETTERS].translate(_CROCKFORD)
 
 
 def case_row(
@@ -144,14 +159,38 @@ def untranslatable(key: EffectKey, error: PermanentError, document: dict[str, An
     )
 
 
-def outcome_unknown(key: EffectKey, error: TielineError, document: dict[str, Any]) -> Problem:
-    """The system may have acted and cannot say."""
+def outcome_unknown(
+    effect: Effect,
+    unknown: OutcomeUnknown,
+    document: dict[str, Any],
+    *,
+    known_as: str,
+    found: Sequence[Candidate],
+    can_ask: bool,
+) -> Problem:
+    """The system may have acted and cannot say. `known_as` is its id there, `found` what a search there shows."""
+    called, there = _called(effect.kind, document), effect.connection
+    sent = f" and was sent {_times(effect.attempts)}" if effect.attempts else ""
     return Problem(
         case_class="outcome-unknown",
-        cause=f"{key.connection}: outcome unknown",
-        message=f"It is not known whether {_called(key.kind, document)} stands in {key.connection}: {error}",
-        actions=[RETRY, LINK, SKIP, CANCEL],
-        details={"effect": str(key), "document": plain(document)},
+        cause=f"{there}: outcome unknown",
+        message=(
+            f"It is not known whether {called} stands in {there}. It was ready to be sent on "
+            f"{effect.intended_at:%Y-%m-%d at %H:%M} UTC{sent}: {effect.error}. {unknown}. "
+            f"Look in {there} for {known_as or effect.canonical_id}: link it if it stands there, {SEND_AGAIN} if not"
+        ),
+        actions=[*([RETRY] if can_ask else []), LINK, SEND_AGAIN, SKIP, CANCEL],
+        details={
+            "effect": str(effect.key),
+            "revision": effect.revision,
+            "attempts": effect.attempts,
+            "intended_at": effect.intended_at.isoformat(),
+            "answer": effect.error,
+            "asked": str(unknown),
+            "known_as": known_as,
+            "candidates": plain(found),
+            "document": plain(document),
+        },
         amount=_amount(document),
     )
 
@@ -196,6 +235,10 @@ def unmapped_cause(error: PermanentError) -> str:
 def plain(value: Any) -> Any:
     """A document as JSON values: amounts as text, so that nothing is rounded on the way to a person."""
     return msgspec.to_builtins(value)
+
+
+def _times(number: int) -> str:
+    return "once" if number == 1 else f"{number} times"
 
 
 def _called(kind: str, document: dict[str, Any]) -> str:

@@ -7,16 +7,13 @@ an operation whose position is journaled answers from the journal and touches no
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tieline.engine.cases import Problem
-from tieline.engine.lanes import Priority
+from tieline.engine.cases import Problem, case_id
 from tieline.engine.ports import Batch
 from tieline.engine.records import CaseRow, CaseState, EffectKey, EffectState, JournalEntry, RunRow, RunState, Wait
 from tieline.engine.replays import first_run
@@ -41,7 +38,11 @@ class RunCancelled(Exception):
 
 
 class JournalMismatch(ConfigurationError):
-    """The process has changed so that it no longer fits the journal of a run in flight."""
+    """The process does not fit what a run has done; `position` is where in its journal."""
+
+    def __init__(self, message: str, position: int = -1) -> None:
+        super().__init__(message)
+        self.position = position
 
 
 class EndOfJournal(Exception):
@@ -57,11 +58,10 @@ class DurableRun:
         row: RunRow,
         event: LoggedEvent,
         journal: Sequence[JournalEntry],
-        priority: Priority,
         fresh: bool = False,
     ) -> None:
         """`fresh`: this is the run's first life, so that nothing of it can be found anywhere but here."""
-        self._worker, self.row, self.event, self._priority = worker, row, event, priority
+        self._worker, self.row, self.event = worker, row, event
         self._journal = {entry.position: entry for entry in journal}
         self._position = 0
         self._compensations: list[Callable[[], Awaitable[Any]]] = []
@@ -99,9 +99,10 @@ class DurableRun:
             await asyncio.gather(*branches, return_exceptions=True)
             self._branches.clear()
 
-    async def retrace(self, work: Awaitable[Any]) -> None:
+    async def retrace(self, work: Awaitable[Any]) -> Exception | None:
         """Go through the journal without doing anything, so that what was registered for undoing is known.
 
+        Returns what ended it: EndOfJournal, what the process raised, None where the process came to its end.
         Raises JournalMismatch when the process has changed: half of what is to be undone must not pass for all of it.
         """
         self._retracing = True
@@ -109,10 +110,11 @@ class DurableRun:
             await self.alone(work)
         except JournalMismatch:
             raise
-        except Exception:  # noqa: BLE001, S110 - where the journal ends, or where the process failed in its first life
-            pass
+        except Exception as end:  # noqa: BLE001 - where the journal ends, or where the process failed in its first life
+            return end
         finally:
             self._retracing = False
+        return None
 
     async def stopped(self, turn: int, problem: Problem | None) -> Decision:
         """The process failed: a case at no position of its own. Raises RunCancelled for a cancellation."""
@@ -150,7 +152,8 @@ class DurableRun:
         if entry is not None and (entry.kind, entry.name) != (kind, name):
             raise JournalMismatch(
                 f"run {self.id} did {entry.kind} {entry.name!r} at position {position}; "
-                f"process {self.process_name} now wants {kind} {name!r} there"
+                f"process {self.process_name} now wants {kind} {name!r} there",
+                position,
             )
         if entry is None and self._retracing and kind != "case":
             raise EndOfJournal
@@ -194,7 +197,7 @@ class DurableRun:
 
     async def _already(self, address: str, parent: EffectKey | None) -> Any | None:
         if parent is None:
-            return await self._worker.store.first_event(address, 0)
+            return await self._worker.store.first_event(address)
         effect = await self._worker.store.find_effect(parent)
         return effect if effect is not None and effect.state is EffectState.APPLIED else None
 
@@ -210,7 +213,7 @@ class DurableRun:
     async def _decided(self, position: int, turn: int, problem: Problem | None) -> Decision:
         """The decision about the `turn`-th case at a position; opens it when it is not open yet."""
         ident = self._case_id(position, turn)
-        if self._retracing and await self._worker.store.first_event(topic("CaseDecided", ident), 0) is None:
+        if self._retracing and await self._worker.store.first_event(topic("CaseDecided", ident)) is None:
             raise EndOfJournal
         arrived = await self._decided_before(position, turn, problem)
         if arrived is None:
@@ -244,7 +247,7 @@ class DurableRun:
         case = await self._worker.store.case(ident)
         if case is None or (case.case_class, case.message) != (problem.case_class, problem.message):
             return None
-        return await self._worker.store.first_event(topic("CaseDecided", ident), 0)
+        return await self._worker.store.first_event(topic("CaseDecided", ident))
 
     async def _close_cases(self, position: int, turns: int) -> None:
         closed: list[CaseRow] = []
@@ -255,15 +258,3 @@ class DurableRun:
                 closed.append(case)
         if closed:
             await self._worker.store.commit(Batch(cases=closed))
-
-
-def case_id(run_id: str, position: int, turn: int) -> str:
-    """Short, stable, made from where in which run the case arose."""
-    digest = hashlib.sha256(f"{run_id}/{position}/{turn}".encode()).digest()
-    return "C-" + base64.b32encode(digest[:10]).decode()[:CASE_ID_LETTERS].translate(_CROCKFORD)
-
-
-CASE_ID_LETTERS = 10
-"""Fifty bits: two cases of thirty million are hardly ever alike."""
-_CROCKFORD = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", "0123456789ABCDEFGHJKMNPQRSTVWXYZ")
-"""Base 32 without letters that are read as digits."""

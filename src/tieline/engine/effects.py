@@ -2,21 +2,21 @@
 
 Every crash point is covered by one rule. The intention is durable before anything is sent, so an effect found open
 later may have been sent: the system is asked (probe) before anything is sent again. One effect per key is in flight.
+After a restore from a backup the ledger has forgotten: it looks before it first writes under a key.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import uuid
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Protocol
 
 import msgspec
 
-from tieline.engine.lanes import Lane, Priority, Work
+from tieline.engine.doubt import Doubts, backoff
+from tieline.engine.lanes import Lane, Withdrawn, Work
 from tieline.engine.ports import (
     Absent,
     Applied,
@@ -30,22 +30,18 @@ from tieline.engine.ports import (
     Store,
     Wire,
 )
-from tieline.engine.records import Effect, EffectKey, EffectState, JournalEntry, Reference
+from tieline.engine.records import KEPT, Effect, EffectKey, EffectState, JournalEntry, Reference
 from tieline.errors import (
     ConfigurationError,
     OutcomeUnknown,
-    PermanentError,
     RejectedByVendor,
     TielineError,
     TransientError,
 )
 
 MOST_ATTEMPTS = 8
-MOST_QUESTIONS = 8
-FIRST_BACKOFF_S = 0.1
-LONGEST_BACKOFF_S = 30.0
+MOST_SHARE = 10_000
 SETTLE_S = 1.0
-_NAMESPACE = uuid.UUID("6f1c7c4e-5d0f-4d5b-9c5a-0b0f5f2b7a11")
 
 encode_document = msgspec.json.Encoder(decimal_format="string", order="deterministic").encode
 
@@ -68,7 +64,8 @@ class Connection:
     def __init__(self, connector: Connector, lane: Lane) -> None:
         self.connector, self.lane, self.name = connector, lane, connector.name
         self._operations = {(o.kind, o.action): o for o in connector.manifest.operations}
-        self._works: dict[str, Work] = {}
+        self._works: dict[tuple[str, ...], Work] = {}
+        lane.usage = connector.usage
 
     def operation(self, kind: str, action: str) -> Operation:
         """Raises ConfigurationError for something the connector cannot do."""
@@ -78,51 +75,60 @@ class Connection:
             raise ConfigurationError(f"connection {self.name} cannot {action} a {kind}; it can: {known}")
         return found
 
-    async def send(self, operation: Operation, call: Call, priority: Priority) -> Outcome:
-        outcome: Outcome = await self._call("send", operation, self.connector.send, call, priority)
+    async def send(self, operation: Operation, call: Call) -> Outcome:
+        work = self._works.get(("send", operation.kind, operation.action))
+        outcome: Outcome = await self.lane.call(work or self._writing("send", operation, self.connector.send), call)
         return outcome
 
-    async def probe(self, operation: Operation, call: Call, priority: Priority) -> Finding:
-        finding: Finding = await self._call("probe", operation, self.connector.probe, call, priority)
+    async def probe(self, operation: Operation, call: Call) -> Finding:
+        work = self._works.get(("probe", operation.kind, operation.action))
+        finding: Finding = await self.lane.call(work or self._writing("probe", operation, self.connector.probe), call)
         return finding
 
-    async def fetch(self, kind: str, native_id: str, priority: Priority = Priority.POSTING) -> Wire | None:
+    async def fetch(self, kind: str, native_id: str) -> Wire | None:
         """The present state of one record, asked for together with others. Raises TielineError."""
 
         async def perform(ids: Sequence[str]) -> Sequence[Any]:
             return await self.connector.fetch(kind, ids)
 
-        work = self._works.get(f"fetch {kind}") or self._work(f"fetch {kind}", perform, bulk=200, concurrency=2)
-        result: Wire | TielineError | None = await self.lane.call(work, native_id, priority)
-        if isinstance(result, TielineError):
-            raise result
+        work = self._works.get(("fetch", kind)) or self._work(("fetch", kind), perform, bulk=200, concurrency=2)
+        result: Wire | None = _or_raise(await self.lane.call(work, native_id))
         return result
 
-    async def read(self, name: str, reading: Callable[[], Any], priority: Priority = Priority.POSTING) -> Any:
+    async def read(self, name: str, reading: Callable[[], Any]) -> Any:
         """Any other read, through the lane's slots. Raises TielineError."""
 
         async def perform(readings: Sequence[Callable[[], Any]]) -> Sequence[Any]:
             return [await readings[0]()]
 
-        work = self._works.get(name) or self._work(name, perform, bulk=1, concurrency=self.lane.limits.slots)
-        result = await self.lane.call(work, reading, priority)
-        if isinstance(result, TielineError):
-            raise result
-        return result
+        slots = self.lane.limits.slots
+        work = self._works.get(("read", name)) or self._work(("read", name), perform, bulk=1, concurrency=slots)
+        return _or_raise(await self.lane.call(work, reading))
 
-    async def _call(self, verb: str, operation: Operation, method: Any, call: Call, priority: Priority) -> Any:
-        name = f"{verb} {operation.kind} {operation.action}"
+    async def read_for_all(self, name: str, reading: Callable[[], Any]) -> Any:
+        """A read whose answer is the same for everyone: whoever waits shares the next one. Raises TielineError."""
 
+        async def perform(readings: Sequence[Callable[[], Any]]) -> Sequence[Any]:
+            return [await readings[0]()] * len(readings)
+
+        work = self._works.get(("all", name)) or self._work(("all", name), perform, bulk=MOST_SHARE, concurrency=1)
+        return _or_raise(await self.lane.call(work, reading))
+
+    def _writing(self, verb: str, operation: Operation, method: Any) -> Work:
         async def perform(calls: Sequence[Call]) -> Sequence[Any]:
             return await method(operation, calls)  # type: ignore[no-any-return]
 
-        work = self._works.get(name) or self._work(
-            name, perform, bulk=operation.bulk, concurrency=operation.concurrency
-        )
-        return await self.lane.call(work, call, priority)
+        name = (verb, operation.kind, operation.action)
+        return self._work(name, perform, bulk=operation.bulk, concurrency=operation.concurrency)
 
-    def _work(self, name: str, perform: Any, *, bulk: int, concurrency: int) -> Work:
-        return self._works.setdefault(name, Work(name, perform, bulk=bulk, concurrency=concurrency))
+    def _work(self, name: tuple[str, ...], perform: Any, *, bulk: int, concurrency: int) -> Work:
+        return self._works.setdefault(name, Work(" ".join(name), perform, bulk=bulk, concurrency=concurrency))
+
+
+def _or_raise(result: Any) -> Any:
+    if isinstance(result, TielineError):
+        raise result
+    return result
 
 
 class Request(msgspec.Struct, kw_only=True):
@@ -134,10 +140,12 @@ class Request(msgspec.Struct, kw_only=True):
     event_id: str = ""
     run_id: str = ""
     correlation_id: str = ""
-    priority: Priority = Priority.POSTING
     journal: JournalEntry | None = None
     look_first: bool = False
     """Ask the system before a first write: the ledger may have lost what it knew."""
+    denied: int = 0
+    """A person looked there and found none of the revisions up to this one; `denied_by` is who."""
+    denied_by: str = ""
 
 
 class Ledger:
@@ -154,7 +162,12 @@ class Ledger:
         self._store, self._connections, self._translator, self._clock = store, connections, translator, clock
         self._applied = applied
         self._locks: dict[EffectKey, tuple[asyncio.Lock, list[int]]] = {}
-        self._under_way: set[asyncio.Task[Effect]] = set()
+        self._under_way: dict[asyncio.Task[None], str] = {}
+        self._doubts = Doubts(clock)
+
+    async def take_over(self) -> None:
+        """Learn what an earlier life left behind; nothing is applied before."""
+        await self._doubts.take_over(self._store)
 
     def connection(self, name: str) -> Connection:
         """Raises ConfigurationError for a connection the project does not have."""
@@ -170,15 +183,12 @@ class Ledger:
         A rejected revision is returned, not raised. Raises TranslationError (nothing was intended), OutcomeUnknown
         when the system cannot tell what became of a call.
         """
-        task = asyncio.create_task(self._apply_alone(request))
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            # the run goes away, the call under way does not: its outcome is settled all the same
-            task.add_done_callback(_forget)
-            raise
+        # a task of its own: a run may go away, its call under way does not, and the outcome is settled all the same
+        answer: asyncio.Future[Effect] = asyncio.get_running_loop().create_future()
+        task = asyncio.create_task(self._answer(request, answer))
+        self._under_way[task] = request.run_id
+        task.add_done_callback(self._under_way.pop)
+        return await answer
 
     async def settle_by_person(self, request: Request, external_id: str, by: str) -> Effect:
         """A person says under which id the document stands there already."""
@@ -189,6 +199,15 @@ class Ledger:
                 effect, Applied(external_id=external_id), f"linked by {by}", request.journal, how="linked"
             )
 
+    async def settled(self, run_ids: set[str]) -> None:
+        """Wait until nothing is under way that these runs asked for, the runs themselves being gone or not."""
+        if mine := [task for task, run_id in self._under_way.items() if run_id in run_ids]:
+            await asyncio.wait(mine)
+
+    def writes_for(self, run_id: str) -> bool:
+        """Whether something is under way that a run asked for."""
+        return run_id in self._under_way.values()
+
     async def close(self) -> None:
         """Let what was answered be settled; what waits for another attempt goes on at the next start."""
         if self._under_way:
@@ -197,6 +216,20 @@ class Ledger:
         for task in rest:
             task.cancel()
         await asyncio.gather(*rest, return_exceptions=True)
+
+    async def _answer(self, request: Request, answer: asyncio.Future[Effect]) -> None:
+        """Apply, and tell whoever still waits. Cheaper than a shield, which every write would pay for."""
+        try:
+            effect = await self._apply_alone(request)
+        except asyncio.CancelledError:
+            answer.cancel()
+            raise
+        except Exception as error:  # noqa: BLE001 - handed to whoever asked
+            if not answer.done():
+                answer.set_exception(error)
+        else:
+            if not answer.done():
+                answer.set_result(effect)
 
     async def _apply_alone(self, request: Request) -> Effect:
         async with _Alone(self._locks, request.key):
@@ -208,11 +241,12 @@ class Ledger:
         content = encode_document(request.document)
         digest = hashlib.sha256(content).hexdigest()
         latest = await self._store.find_effect(request.key)
-        if latest is not None and not latest.state.settled:
+        if latest is not None and not latest.state.settled and not self._doubts.stayed_here(latest, digest):
             latest = await self._find_out(connection, operation, latest, digest, request)
         standing = await self._standing(latest)
         if standing is not None and (
-            standing.version > request.version or (standing is latest and latest.content_hash == digest)
+            standing.version > request.version
+            or (standing is latest and latest.content_hash == digest and not self._may_be_overtaken(standing, request))
         ):
             await self._journal(request.journal, standing)
             return standing
@@ -221,28 +255,77 @@ class Ledger:
         wire, label = await self._translate(connection, operation, request)
         effect = self._intend(request, latest, wire, label, content, digest)
         await self._store.commit(Batch(effects=[effect]))
-        if request.look_first and latest is None:
-            return await self._look_first(connection, operation, effect, request)
+        if self._forgot(standing):
+            # a call that was under way may be forgotten too: it is not open here, so nothing else would wait for it
+            await self._doubts.quiet(operation)
+        if self._must_look(operation, latest, standing, request):
+            return await self._look_first(connection, operation, effect, standing, request)
         return await self._carry_out(connection, operation, effect, request)
 
+    def _must_look(
+        self, operation: Operation, latest: Effect | None, standing: Effect | None, request: Request
+    ) -> bool:
+        """Whether the ledger cannot know what stands there, and nobody looked."""
+        if latest is not None and latest.revision <= request.denied:
+            return False
+        if self._forgot(standing):
+            return operation.creates or self._from_before_restore(request)
+        return request.look_first and latest is None
+
+    def _forgot(self, standing: Effect | None) -> bool:
+        """Whether a restored log may have forgotten what was written under this key after `standing`."""
+        forgotten = self._doubts.forgotten
+        return forgotten is not None and (standing is None or standing.intended_at < forgotten.at)
+
+    def _may_be_overtaken(self, standing: Effect, request: Request) -> bool:
+        """Whether news since a restore says what the ledger believes to stand: it may not stand there any more."""
+        return self._forgot(standing) and not self._from_before_restore(request)
+
+    def _from_before_restore(self, request: Request) -> bool:
+        return self._doubts.forgotten is not None and request.version <= self._doubts.forgotten.seq
+
     async def _look_first(
-        self, connection: Connection, operation: Operation, effect: Effect, request: Request
+        self, connection: Connection, operation: Operation, effect: Effect, standing: Effect | None, request: Request
     ) -> Effect:
         """A write without a record of the one before it: what stands there is taken or changed, never doubled."""
-        finding = await self._ask(connection, operation, effect, await self._call(effect), request.priority)
+        try:
+            finding = await self._ask(connection, operation, effect, await self._call(effect))
+        except OutcomeUnknown:
+            effect.state, effect.error = EffectState.IN_DOUBT, "it may have been written and forgotten"
+            await self._store.commit(Batch(effects=[effect]))
+            raise
         if isinstance(finding, Applied):
             return await self._settle(effect, finding, "probe", request.journal, how="found")
         if finding.external_id:
-            found = Reference(
-                connection=effect.connection,
-                kind=effect.kind,
-                canonical_id=effect.canonical_id,
-                external_id=finding.external_id,
-                how="found",
-                at=self._clock.now(),
-            )
+            if await self._may_be_newer(connection, operation, standing, request):
+                return await self._keep(effect, finding.external_id, request.journal)
+            found = self._reference(effect, finding.external_id, "", "found")
             await self._store.commit(Batch(references=[found]))
         return await self._carry_out(connection, operation, effect, request)
+
+    async def _may_be_newer(
+        self, connection: Connection, operation: Operation, standing: Effect | None, request: Request
+    ) -> bool:
+        """Whether what stands there may come from news that a restored log has forgotten."""
+        if operation.action != "ensure" or not self._from_before_restore(request):
+            return False
+        if standing is None:
+            return True
+        finding = await self._ask(connection, operation, standing, await self._call(standing))
+        return not isinstance(finding, Applied)
+
+    async def _keep(self, effect: Effect, external_id: str, journal: JournalEntry | None) -> Effect:
+        """Leave what stands there: the log was restored, and this content is older than the restore."""
+        effect.state, effect.external_id = EffectState.REJECTED, external_id
+        effect.settled_at, effect.settled_by = self._clock.now(), "probe"
+        effect.error_kind = KEPT
+        effect.error = f"{effect.connection} holds other content as {external_id}, written since the backup; it is kept"
+        batch = Batch(effects=[effect], references=[self._reference(effect, external_id, "", "found")])
+        batch.journal = [_with_result(journal, effect)] if journal else []
+        await self._store.commit(batch)
+        self._doubts.over(effect.key)
+        self._applied(effect.key)
+        return effect
 
     async def _standing(self, latest: Effect | None) -> Effect | None:
         """The newest applied revision: what stands there, whatever was refused since."""
@@ -268,6 +351,7 @@ class Ledger:
         self, request: Request, latest: Effect | None, wire: Wire, label: str, content: bytes = b"{}", digest: str = ""
     ) -> Effect:
         revision = latest.revision + 1 if latest else 1
+        digest = digest or hashlib.sha256(content := encode_document(request.document)).hexdigest()
         return Effect(
             connection=request.key.connection,
             kind=request.key.kind,
@@ -275,10 +359,11 @@ class Ledger:
             action=request.key.action,
             revision=revision,
             version=request.version,
-            content_hash=digest or hashlib.sha256(encode_document(request.document)).hexdigest(),
-            content=content if digest else encode_document(request.document),
+            content_hash=digest,
+            content=content,
             request=_wire_encoder.encode(wire),
-            idempotency_key=str(uuid.uuid5(_NAMESPACE, f"{request.key}#{revision}")),
+            # with the content: a restored ledger counts revisions anew, and a vendor answers a key it knows from memory
+            idempotency_key=_idempotency_key(f"{request.key}#{revision}#{digest}#{label}"),
             mapping=label,
             event_id=request.event_id,
             run_id=request.run_id,
@@ -303,12 +388,18 @@ class Ledger:
         """Send until the system has said yes or no; after an answer that cannot be trusted, ask."""
         call = await self._call(effect)
         while True:
-            outcome = await connection.send(operation, call, request.priority)
+            try:
+                outcome = await connection.send(operation, call)
+            except Withdrawn:
+                self._doubts.never_left(effect)
+                raise
+            finally:
+                self._doubts.left(effect.key)
             effect.attempts += 1
             if isinstance(outcome, OutcomeUnknown):
                 effect.state, effect.error = EffectState.IN_DOUBT, str(outcome)
                 await self._store.commit(Batch(effects=[effect]))
-                finding = await self._ask(connection, operation, effect, call, request.priority)
+                finding = await self._ask(connection, operation, effect, call)
                 if isinstance(finding, Applied):
                     return await self._settle(effect, finding, "probe", request.journal)
                 await self._absent(effect, finding)
@@ -318,7 +409,7 @@ class Ledger:
                     return await self._settle(effect, outcome, "probe", None)
                 continue
             if isinstance(outcome, TransientError) and effect.attempts < MOST_ATTEMPTS:
-                await self._clock.sleep(max(outcome.retry_after_s, _backoff(effect.attempts)))
+                await self._clock.sleep(max(outcome.retry_after_s, backoff(effect.attempts)))
                 continue
             return await self._settle(effect, outcome, "answer", request.journal)
 
@@ -326,17 +417,23 @@ class Ledger:
         self, connection: Connection, operation: Operation, effect: Effect, digest: str, request: Request
     ) -> Effect:
         """An effect left open by a crash: it may have been sent, so ask. What never arrived is ours to send again."""
+        if effect.revision <= request.denied:
+            gone = RejectedByVendor(f"{request.denied_by} looked: it does not stand there")
+            return await self._settle(effect, gone, f"denied by {request.denied_by}", None)
         effect.state = EffectState.IN_DOUBT
-        effect.error = effect.error or "the worker stopped between the intention and the answer"
+        effect.error = effect.error or "the hub stopped before it saw an answer"
         call = await self._call(effect)
-        finding = await self._ask(connection, operation, effect, call, request.priority)
+        finding = await self._ask(connection, operation, effect, call)
         if isinstance(finding, Applied):
             return await self._settle(effect, finding, "probe", None)
         await self._absent(effect, finding)
-        if effect.content_hash == digest:
-            return effect
-        gone = RejectedByVendor("it never arrived, and other content is wanted by now")
-        return await self._settle(effect, gone, "probe", None)
+        if effect.content_hash != digest:
+            gone = RejectedByVendor("it never arrived, and other content is wanted by now")
+            return await self._settle(effect, gone, "probe", None)
+        if self._forgot(await self._standing(effect)):
+            gone = RejectedByVendor("it does not stand there as sent, and the log was restored from a backup since")
+            return await self._settle(effect, gone, "probe", None)
+        return effect
 
     async def _absent(self, effect: Effect, finding: Absent) -> None:
         """It does not stand as sent: ours to send again, as an update where the document stands with other content."""
@@ -346,25 +443,9 @@ class Ledger:
             batch.references.append(self._reference(effect, finding.external_id, "", "found"))
         await self._store.commit(batch)
 
-    async def _ask(
-        self, connection: Connection, operation: Operation, effect: Effect, call: Call, priority: Priority
-    ) -> Applied | Absent:
-        """What became of the call. "Not here" is believed once the system had time to show it."""
-        trusted_at = self._clock.now() + timedelta(seconds=operation.settle_after_s)
-        failures = 0
-        while True:
-            finding = await connection.probe(operation, call, priority)
-            if isinstance(finding, Applied):
-                return finding
-            if isinstance(finding, Absent):
-                if (left := (trusted_at - self._clock.now()).total_seconds()) <= 0:
-                    return finding
-                await self._clock.sleep(min(left, 1.0))
-                continue
-            failures += 1
-            if isinstance(finding, PermanentError) or failures == MOST_QUESTIONS:
-                raise OutcomeUnknown(f"{effect.key}: {effect.error}; asked about it, {connection.name} says: {finding}")
-            await self._clock.sleep(_backoff(failures))
+    async def _ask(self, connection: Connection, operation: Operation, effect: Effect, call: Call) -> Applied | Absent:
+        """What became of the call."""
+        return await self._doubts.ask(effect, operation, lambda: connection.probe(operation, call))
 
     async def _settle(
         self, effect: Effect, outcome: Outcome, by: str, journal: JournalEntry | None, how: str = "created"
@@ -374,6 +455,7 @@ class Ledger:
             effect.state, effect.error = EffectState.REJECTED, str(outcome)
             effect.error_kind = getattr(outcome, "vendor_code", "") or type(outcome).__name__
             await self._store.commit(Batch(effects=[effect]))
+            self._doubts.over(effect.key)
             return effect
         effect.state, effect.external_id, effect.error = EffectState.APPLIED, outcome.external_id, ""
         effect.response = _wire_encoder.encode(outcome.response)
@@ -381,6 +463,7 @@ class Ledger:
         if effect.action == "ensure" and outcome.external_id:
             batch.references.append(self._reference(effect, outcome.external_id, outcome.display, how))
         await self._store.commit(batch)
+        self._doubts.over(effect.key)
         self._applied(effect.key)
         return effect
 
@@ -440,10 +523,7 @@ def decode_wire(request: bytes) -> Wire:
     return _wire_decoder.decode(request)  # type: ignore[no-any-return]
 
 
-def _backoff(attempt: int) -> float:
-    return min(FIRST_BACKOFF_S * 2.0 ** (attempt - 1), LONGEST_BACKOFF_S)
-
-
-def _forget(task: asyncio.Future[Effect]) -> None:
-    if not task.cancelled():
-        task.exception()
+def _idempotency_key(name: str) -> str:
+    """The same for every attempt at a revision; in the form of a UUID (version 8, RFC 9562), as some vendors insist."""
+    d = hashlib.sha256(name.encode()).hexdigest()
+    return f"{d[:8]}-{d[8:12]}-8{d[13:16]}-a{d[17:20]}-{d[20:32]}"

@@ -1,41 +1,42 @@
 """A lane per connection: who may call when, and what travels together.
 
-A lane owns the account's slots and rate, gathers concurrent items of one kind into the vendor's bulk call, and parks
-while the system is down: items that wait lose no attempt, and other lanes never notice. The invariant: an item is
-given back to its caller exactly once, or stays queued.
+A lane owns the account's slots, rates and daily quota, gathers concurrent items of one kind into the vendor's bulk
+call, and parks while the system is down: items that wait lose no attempt, and other lanes never notice. Whose turn it
+is stands in `turns.py`, what is left of the day in `quota.py`. The invariant: an item is given back to its caller
+exactly once, or stays queued.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import heapq
-import time
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
-from enum import IntEnum
 from typing import Any
 
 import structlog
 
-from tieline.engine.ports import Limits
+from tieline.engine.clock import SystemClock
+from tieline.engine.ports import Clock, Limits, Usage
+from tieline.engine.quota import Budget, Window
 from tieline.engine.records import LaneStatus
+from tieline.engine.turns import Caller, Item, Line, Priority, Turns, asked_by, asking
 from tieline.errors import OutcomeUnknown, RateLimited, TielineError, VendorUnavailable
+
+__all__ = ["Caller", "Lane", "Priority", "Withdrawn", "Work", "asked_by", "asking", "cancel"]
 
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 30.0
-AGE_S = 2.0
-"""How much older a less urgent item must be to go before a more urgent one: nothing starves."""
+LONG_WAIT_S = 5.0
+"""A lane whose first item waits longer than this keeps the runs behind it for long."""
+KEPT_AT_LEAST = 100
+"""So many items stay in the line whatever happens: somebody must find out when the system is back."""
 
 _log = structlog.get_logger("tieline.lane")
+_CLOCK = SystemClock()
 
 
-class Priority(IntEnum):
-    """What goes first: postings before master data before status and backfill."""
-
-    POSTING = 0
-    MASTER_DATA = 1
-    BACKGROUND = 2
+class Withdrawn(asyncio.CancelledError):
+    """The lane let go of an item before it was sent: its run goes out of memory and comes back later."""
 
 
 class Work:
@@ -53,76 +54,127 @@ class Work:
         concurrency: int = 4,
     ) -> None:
         self.name, self.perform, self.bulk, self.concurrency = name, perform, bulk, concurrency
-        self.waiting: list[tuple[float, int, _Item]] = []
+        self.cost = 1 / bulk
+        self.line = Line()
         self.in_flight = 0
 
 
-class _Item:
-    __slots__ = ("future", "payload", "rank", "seq")
-
-    def __init__(self, payload: Any, rank: float, seq: int, future: asyncio.Future[Any]) -> None:
-        self.payload, self.rank, self.seq, self.future = payload, rank, seq, future
-
-
 class Lane:
-    """The way to one connection."""
+    """The way to one connection. `usage` asks its connector what it knows of the account's calls."""
 
-    def __init__(self, connection: str, limits: Limits) -> None:
-        self.connection, self.limits = connection, limits
+    def __init__(self, connection: str, limits: Limits, clock: Clock = _CLOCK) -> None:
+        self.connection, self.limits, self._clock = connection, limits, clock
+        self.usage: Callable[[], Usage | None] = lambda: None
         self._works: dict[str, Work] = {}
+        self._turns, self._budget = Turns(), Budget(limits)
+        self._minute = Window(60.0, 12)
         self._seq = 0
         self._in_flight = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._opening: asyncio.TimerHandle | None = None
         self._paused_until = 0.0
         self._next_token = 0.0
         self._strikes = 0
-        self._state, self._reason, self._since = "open", "", datetime.now(UTC)
+        self._state, self._reason, self._since = "open", "", clock.now()
+        self._spent = False
         self.calls = self.items = self.failures = 0
 
-    async def call(self, work: Work, payload: Any, priority: Priority = Priority.POSTING) -> Any:
+    async def call(self, work: Work, payload: Any) -> Any:
         """Have `payload` carried out with others of its kind; returns its result, or raises what stopped its call.
 
         Never raises VendorUnavailable or RateLimited: the item waits until the system can be reached again.
-        A closed lane takes nothing more: the call is cancelled.
+        A closed lane takes nothing more: the call is cancelled. Raises Withdrawn when the lane lets go of it.
         """
         if self._state == "closed":
             raise asyncio.CancelledError(f"lane {self.connection} is closed")
         work = self._works.setdefault(work.name, work)
+        loop, caller = asyncio.get_running_loop(), asking.get()
         self._seq += 1
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        item = _Item(payload, time.monotonic() + priority * AGE_S, self._seq, future)
-        heapq.heappush(work.waiting, (item.rank, item.seq, item))
+        start = self._turns.place(caller, work.cost)
+        item = Item(payload, caller, start, self._seq, loop.time(), loop.create_future())
+        work.line.push(item)
         self._pump_soon()
-        return await future
+        try:
+            return await item.future
+        except asyncio.CancelledError:
+            if item.withdrawn:
+                raise Withdrawn(f"lane {self.connection} let go of it") from None
+            raise
+
+    # --- how it is ----------------------------------------------------------------------------------------------------
 
     def status(self) -> LaneStatus:
         """How the lane is doing now."""
+        now, queued = self._clock.now(), self.queued
+        used, per_day = self._budget.today(now.timestamp())
+        spent = self._budget.spent(now.timestamp()) and self._state != "closed"
+        held_back = self._budget.held_back(now.timestamp()) if spent or queued else ""
         return LaneStatus(
             connection=self.connection,
-            state=self._state,
-            reason=self._reason,
-            queued=sum(not item.future.done() for w in self._works.values() for _, _, item in w.waiting),
+            state="parked" if spent else self._state,
+            reason=held_back if spent else self._reason or held_back,
+            queued=queued,
             in_flight=self._in_flight,
             slots=self.limits.slots,
             calls=self.calls,
             items=self.items,
             failures=self.failures,
+            per_day=per_day,
+            used_today=used,
+            hours=self._budget.hours(now.timestamp()),
             since=self._since,
-            updated_at=datetime.now(UTC),
+            updated_at=now,
         )
+
+    def restore(self, kept: LaneStatus) -> None:
+        """Take up what an earlier life used of the day's quota."""
+        self._budget.restore(kept.per_day, kept.used_today, kept.hours, kept.updated_at)
+
+    @property
+    def queued(self) -> int:
+        """How many items wait."""
+        return sum(1 for work in self._works.values() for _ in work.line.waiting())
+
+    def is_stuck(self) -> bool:
+        """Whether what waits here waits for long, because the system is down, throttles or is slow."""
+        now = asyncio.get_running_loop().time()
+        if self._state == "parked" or self._paused_until - now > 1 or self._budget.spent(self._clock.now().timestamp()):
+            return True
+        heads = [head for work in self._works.values() for p in Priority if (head := work.line.head(p))]
+        return any(now - item.since > LONG_WAIT_S for _, _, item in heads)
+
+    # --- room for others ----------------------------------------------------------------------------------------------
+
+    def withdraw(self, number: int) -> list[str]:
+        """Let go of up to `number` runs, those that would go last; returns their ids. Nothing of theirs was sent."""
+        waiting = [item for work in self._works.values() for item in work.line.waiting()]
+        waiting.sort(key=lambda item: (item.caller.priority, item.start, item.seq), reverse=True)
+        runs = dict.fromkeys(item.caller.run_id for item in waiting[:-KEPT_AT_LEAST] if item.caller.run_id)
+        gone = set(list(runs)[:number])
+        mine = [item for item in waiting if item.caller.run_id in gone]
+        for item in mine:
+            item.withdrawn = True
+            item.future.cancel()
+        self._turns.withdraw(mine)
+        for work in self._works.values():
+            work.line.sweep()
+        return list(gone)
 
     async def close(self) -> None:
         """Let calls under way finish (their outcome matters), then stop; queued items are cancelled."""
         self._state = "closed"
         for work in self._works.values():
-            for _, _, item in work.waiting:
+            for item in work.line.waiting():
                 item.future.cancel()
-            work.waiting.clear()
-        if self._timer is not None:
-            self._timer.cancel()
+            work.line.clear()
+        for timer in (self._timer, self._opening):
+            if timer is not None:
+                timer.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=10)
+
+    # --- calls --------------------------------------------------------------------------------------------------------
 
     def _pump_soon(self) -> None:
         # everything that becomes ready in the same turn of the loop may still join the same bulk call
@@ -131,33 +183,64 @@ class Lane:
 
     def _pump(self) -> None:
         self._timer = None
+        loop = asyncio.get_running_loop()
         while self._state != "closed":
-            now = time.monotonic()
-            if (pause := max(self._paused_until, self._next_token) - now) > 0:
-                self._timer = asyncio.get_running_loop().call_later(pause, self._pump)
+            now = loop.time()
+            if (pause := self._pause_until(now) - now) > 0:
+                self._timer = loop.call_later(pause, self._pump)
                 return
             slots = 1 if self._state == "parked" else self.limits.slots
-            if self._in_flight >= slots or (work := self._next_work()) is None:
+            if self._in_flight >= slots or (turn := self._next_turn()) is None:
                 return
-            batch = self._take(work)
-            if batch:
-                self._start(work, batch, now)
+            work, priority = turn
+            self._start(work, priority, work.line.take(priority, work.bulk), now)
 
-    def _next_work(self) -> Work | None:
-        ready = [w for w in self._works.values() if w.waiting and w.in_flight < w.concurrency]
-        return min(ready, key=lambda w: w.waiting[0][:2]) if ready else None
+    def _pause_until(self, now: float) -> float:
+        until = max(self._paused_until, self._next_token)
+        if self.limits.per_minute and self._minute.used(now) >= self.limits.per_minute:
+            until = max(until, self._minute.room_at(now, self.limits.per_minute))
+        return until
 
-    def _take(self, work: Work) -> list[_Item]:
-        batch: list[_Item] = []
-        while work.waiting and len(batch) < work.bulk:
-            _, _, item = heapq.heappop(work.waiting)
-            if not item.future.done():
-                batch.append(item)
-        return batch
+    def _next_turn(self) -> tuple[Work, int] | None:
+        """The work and the priority that have the next call; None when nothing may go now."""
+        first: dict[int, tuple[tuple[float, int, Item], Work]] = {}
+        for work in self._works.values():
+            if work.in_flight < work.concurrency:
+                for priority, heap in enumerate(work.line.heaps):
+                    if heap and (head := work.line.head(priority)) is not None:
+                        best = first.get(priority)
+                        if best is None or head < best[0]:
+                            first[priority] = (head, work)
+        waiting = sorted(first)
+        if waiting and self._budget.is_limited:
+            waiting = self._within_budget(waiting)
+        if not waiting:
+            return None
+        chosen = self._turns.choose(waiting)
+        return first[chosen][1], chosen
 
-    def _start(self, work: Work, batch: list[_Item], now: float) -> None:
+    def _within_budget(self, waiting: list[int]) -> list[int]:
+        """Those that the day's quota lets go; for the others, be there when it does."""
+        now = self._clock.now().timestamp()
+        waits = {priority: self._budget.wait_s(priority, now) for priority in waiting}
+        later = [wait for wait in waits.values() if wait > 0]
+        if later:
+            if self._opening is not None:
+                self._opening.cancel()
+            self._opening = asyncio.get_running_loop().call_later(min(later), self._pump_soon)
+        if self._budget.spent(now) != self._spent:
+            self._spent = not self._spent
+            reason = self._budget.held_back(now) if self._spent else "the daily quota has room again"
+            _log.info("lane", connection=self.connection, state="parked" if self._spent else self._state, reason=reason)
+        return [priority for priority, wait in waits.items() if wait <= 0]
+
+    def _start(self, work: Work, priority: int, batch: list[Item], now: float) -> None:
         if self.limits.per_second:
             self._next_token = max(self._next_token, now) + 1 / self.limits.per_second
+        if self.limits.per_minute:
+            self._minute.add(now, 1)
+        self._budget.start(priority, self._clock.now().timestamp())
+        self._turns.serve(batch)
         work.in_flight += 1
         self._in_flight += 1
         self.calls += 1
@@ -166,7 +249,7 @@ class Lane:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _perform(self, work: Work, batch: list[_Item]) -> None:
+    async def _perform(self, work: Work, batch: list[Item]) -> None:
         try:
             results: Sequence[Any] = await work.perform([item.payload for item in batch])
             if len(results) != len(batch):
@@ -178,20 +261,26 @@ class Lane:
             work.in_flight -= 1
             self._in_flight -= 1
         try:
+            self._count()
             self._judge(results)
         finally:  # whatever goes wrong with the book-keeping (a log that cannot be written), nobody waits for ever
             for item, result in zip(batch, results, strict=True):
                 self._give_back(work, item, result)
             self._pump_soon()
 
-    def _give_back(self, work: Work, item: _Item, result: Any) -> None:
+    def _count(self) -> None:
+        uncounted = self._budget.finish(self.usage(), self._clock.now().timestamp())
+        if uncounted and self.limits.per_minute:
+            self._minute.add(asyncio.get_running_loop().time(), uncounted)
+
+    def _give_back(self, work: Work, item: Item, result: Any) -> None:
         if item.future.done():
             return
         if isinstance(result, VendorUnavailable | RateLimited):
             if self._state == "closed":
                 item.future.cancel()
                 return
-            heapq.heappush(work.waiting, (item.rank, item.seq, item))
+            work.line.push(item)
         elif isinstance(result, Exception) and not isinstance(result, TielineError):
             item.future.set_exception(result)
         else:
@@ -207,7 +296,7 @@ class Lane:
             self._strikes = 0
             return
         self.failures += 1
-        down, now = isinstance(stop, VendorUnavailable), time.monotonic()
+        down, now = isinstance(stop, VendorUnavailable), asyncio.get_running_loop().time()
         if down and now >= self._paused_until:
             # calls that fail side by side are one outage, not many
             self._strikes += 1
@@ -219,7 +308,7 @@ class Lane:
 
     def _enter(self, state: str, reason: str) -> None:
         if state != self._state:
-            self._since = datetime.now(UTC)
+            self._since = self._clock.now()
             _log.info("lane", connection=self.connection, state=state, reason=reason)
         self._state, self._reason = state, reason
 

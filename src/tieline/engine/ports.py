@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
 from tieline.engine.records import (
+    ArchiveFile,
     CaseRow,
     CaseState,
     Cursor,
     Effect,
     EffectKey,
     EffectState,
+    EndedMonth,
     EntityRow,
+    InFlight,
     JournalEntry,
     LaneStatus,
+    ProcessVersion,
     Reference,
     RunRow,
     RunState,
@@ -29,6 +33,7 @@ from tieline.events import Event, LoggedEvent
 
 Wire = dict[str, Any]
 """A document in a vendor's own shape: JSON values, fractions as Decimal."""
+R = TypeVar("R", bound=msgspec.Struct)
 
 
 class Clock(Protocol):
@@ -59,6 +64,13 @@ class AppendResult(msgspec.Struct, frozen=True):
     event: LoggedEvent
 
 
+class Archived(msgspec.Struct, frozen=True, kw_only=True):
+    """Runs that stand in these files now, with their journals and waits: they leave the tables."""
+
+    files: list[ArchiveFile]
+    run_ids: list[str]
+
+
 class Batch(msgspec.Struct, kw_only=True):
     """Writes that are committed together or not at all.
 
@@ -66,6 +78,7 @@ class Batch(msgspec.Struct, kw_only=True):
     An effect row is written for its (key, revision); a move that is not forward raises ConcurrencyConflict and
     nothing of the batch is stored. Runs, references and entities replace what stands under their id; a run that
     ended stays ended, and a case never goes back: who read it before a decision cannot write it open again.
+    What is archived leaves the tables only when they hold exactly the rows of its files; else ConcurrencyConflict.
     """
 
     events: list[Event] = []
@@ -79,10 +92,23 @@ class Batch(msgspec.Struct, kw_only=True):
     waits_over: list[tuple[str, int]] = []
     cursors: list[Cursor] = []
     lanes: list[LaneStatus] = []
+    versions: list[ProcessVersion] = []
+    """Kept once: what is kept already under (process, version) stays as it is."""
+    archived: list[Archived] = []
+    log_from: int = 0
+    """After a restore: the place in the log that the first event of this batch takes at the earliest."""
 
 
 class Store(Protocol):
-    """Durable state. `commit` returns when the batch is on disk; concurrent commits share one disk flush."""
+    """Durable state. `commit` returns when the batch is on disk; concurrent commits share one disk flush.
+
+    `lost_seq` is the place that the log had reached when it reaches less now: it was put back from a copy, or lost. It
+    is None otherwise, and again once a batch has told the log (`log_from`).
+
+    `run`, `runs` and `journal` answer for archived runs too; figures (`count_…`) are of what the tables hold.
+    """
+
+    lost_seq: int | None
 
     async def commit(self, batch: Batch) -> list[AppendResult]:
         """Write all of a batch or nothing; one result per event, in order."""
@@ -113,6 +139,9 @@ class Store(Protocol):
     async def journal(self, run_id: str) -> list[JournalEntry]:
         """The entries of a run by position."""
 
+    async def journals(self, run_ids: Sequence[str]) -> dict[str, list[JournalEntry]]:
+        """The journals of many runs, of some hundreds at once."""
+
     async def run(self, run_id: str) -> RunRow | None: ...
 
     async def runs(
@@ -122,24 +151,35 @@ class Store(Protocol):
         process: str | None = None,
         key: str | None = None,
         correlation_id: str | None = None,
+        event_seq: int | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
         after: tuple[int, str] = (-1, ""),
         limit: int = 1000,
         newest: bool = False,
     ) -> list[RunRow]:
         """Runs in the order of their events; `after` is the (event_seq, id) of the last one of the page before.
 
-        `newest` keeps the last `limit` of them and not the first.
+        `since` and `until` (not included) are about when a run began. `newest` keeps the last `limit` of them.
         """
 
     async def count_runs(self) -> dict[tuple[str, str], int]:
         """(process, state) → number of runs."""
 
+    async def runs_in_flight(self) -> list[InFlight]:
+        """How many runs that have not ended each version has, by process; the oldest version first."""
+
+    async def process_version(self, process: str, version: str) -> ProcessVersion | None: ...
+
+    async def process_versions(self) -> list[ProcessVersion]:
+        """Every version that is kept, the first seen first."""
+
     async def events_after(self, seq: int, limit: int = 1000) -> list[LoggedEvent]: ...
 
     async def find_event(self, source: str, id: str) -> LoggedEvent | None: ...  # noqa: A002
 
-    async def first_event(self, topic: str, after_seq: int) -> LoggedEvent | None:
-        """The first event at a topic behind a place in the log."""
+    async def first_event(self, topic: str) -> LoggedEvent | None:
+        """The first event of the log at a topic."""
 
     async def events(
         self,
@@ -191,6 +231,26 @@ class Store(Protocol):
 
     async def lanes(self) -> list[LaneStatus]: ...
 
+    async def ended_months(self, before: datetime) -> list[EndedMonth]:
+        """What the tables hold of runs that ended before, by month of their end."""
+
+    async def ended_runs(self, before: datetime, limit: int = 1000) -> list[RunRow]:
+        """Runs of the tables that ended before, the earliest end first."""
+
+    async def kept_of(self, run_ids: Sequence[str]) -> tuple[list[JournalEntry], list[Wait]]:
+        """What the tables hold of runs beside their rows."""
+
+    async def archive_files(self) -> list[ArchiveFile]:
+        """The files that archived runs stand in, by name."""
+
+    def rows(
+        self, record: type[R], since: datetime | None = None, until: datetime | None = None
+    ) -> AsyncIterator[list[R]]:
+        """All events, effects, references or cases made in a time (`until` not included), oldest first, in pages.
+
+        What is read is one state of the store, however long the reading takes. Of events none between is left out.
+        """
+
     async def close(self) -> None: ...
 
 
@@ -206,13 +266,17 @@ class Safety(StrEnum):
     """Creating and updating are one idempotent call."""
     LOOK_UP_FIRST = "look up first"
     """The system keeps no key of ours unique: it is asked before anything is sent again."""
+    ASK_A_PERSON = "ask a person"
+    """The system keeps no key of ours and cannot be asked: what became of an unanswered call, a person says."""
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """Something a connector can write. `mapping` names the table canonical → wire.
 
     `bulk` is how many documents one call carries; `concurrency` how many such calls may run side by side.
-    `settle_after_s` is how long after a send the system's "not here" can be trusted (search lag, slow commits).
+    `settle_after_s` is how long after a send the system's "not here" can be trusted: search lag and slow commits. Where
+    nothing but a look keeps a document from being doubled, it must be longer than a request can be under way.
+    `creates` false: it only changes a record that stands there already.
     """
 
     kind: str
@@ -222,6 +286,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     bulk: int = 1
     concurrency: int = 4
     settle_after_s: float = 0.0
+    creates: bool = True
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -268,12 +333,16 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Changes(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of what changed: (native id, stamp) pairs, the cursor behind them, and whether there is more."""
+    """A page of what changed: (native id, stamp) pairs, the cursor behind them, and whether there is more.
+
+    `actions` says of a record, by its id, that more than a change happened to it: "deleted", "merged" into another.
+    """
 
     kind: str
     changed: list[tuple[str, str]]
     cursor: str
     more: bool = False
+    actions: dict[str, str] = {}
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
@@ -288,19 +357,45 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What an account may ask of a system: calls at the same time, calls a second (0: no limit known)."""
+    """What an account may ask of a system, all its connections and kinds of calls together; 0: no such limit.
+
+    `slots` calls at the same time, `per_second` evenly spaced, `per_minute` and `per_day` in any 60 seconds or 24
+    hours. `reserve` is the part of the day that background work leaves to postings, master data half of it.
+    """
 
     slots: int = 8
     per_second: float = 0.0
+    per_minute: int = 0
+    per_day: int = 0
+    reserve: float = 0.2
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """What a connector knows of its account's calls.
+
+    `calls` are the requests it made since it was opened. `per_day` and `used` are what the system says of 24 hours, all
+    its clients together: 0 and None until it says so. `used` counts what was sent since it was said.
+    """
+
+    calls: int
+    per_day: int = 0
+    used: int | None = None
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a connector can do: the source of the generated reference."""
+    """What a connector can do: the source of the generated reference and of `tieline connectors`.
+
+    `reads`, `finds` and `catalogues` are the kinds that `fetch`, `find` and `catalogue` take; `scopes` the rights that
+    its credentials need, in the vendor's words.
+    """
 
     vendor: str
     api_version: str
     operations: tuple[Operation, ...] = ()
     reads: tuple[str, ...] = ()
+    finds: tuple[str, ...] = ()
+    catalogues: tuple[str, ...] = ()
+    scopes: tuple[str, ...] = ()
     streams: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
     limits: Limits = Limits()
@@ -335,6 +430,9 @@ class Connector(Protocol):
 
     def acknowledgement(self) -> tuple[int, str, bytes]:
         """What the vendor wants to hear: status, media type, body."""
+
+    def usage(self) -> Usage | None:
+        """The account's calls as far as they are known here; None counts every call of the lane as one request."""
 
     async def check(self) -> str:
         """Whether the connection works: who we are there. Raises what is wrong."""

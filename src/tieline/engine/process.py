@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
 
 from tieline.engine.lanes import Priority
+from tieline.engine.source import Source, source_of
 from tieline.errors import ConfigurationError
 from tieline.events import EVENTS, EventData
 
@@ -27,10 +26,14 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
     triggers: tuple[type[EventData], ...]
     key: Callable[[Any], str]
     function: ProcessFunction
-    version: str
+    source: Source
     latest_wins: bool = False
     priority: Priority = Priority.POSTING
     accepts: Accepts = lambda _: True
+
+    @property
+    def version(self) -> str:
+        return self.source.version
 
     def triggered_by(self, data: EventData) -> bool:
         return isinstance(data, self.triggers) and self.accepts(data)
@@ -45,7 +48,7 @@ def process(
     priority: Priority = Priority.POSTING,
     accepts: Accepts = lambda _: True,
 ) -> Callable[[ProcessFunction], Process]:
-    """Make a process of an async function `(run, event data)`. Its version is the hash of its source."""
+    """Make a process of an async function `(run, event data)`. Its version is that of its module."""
 
     def decorate(function: ProcessFunction) -> Process:
         return Process(
@@ -53,22 +56,13 @@ def process(
             triggers=on if isinstance(on, tuple) else (on,),
             key=key,
             function=function,
-            version=source_version(function),
+            source=source_of(function),
             latest_wins=latest_wins,
             priority=priority,
             accepts=accepts,
         )
 
     return decorate
-
-
-def source_version(function: ProcessFunction) -> str:
-    """Short hash of the function's source: what a run began with."""
-    try:
-        source = inspect.getsource(function)
-    except OSError:
-        source = function.__qualname__
-    return hashlib.sha256(source.encode()).hexdigest()[:8]
 
 
 def registry(processes: list[Process]) -> dict[str, Process]:

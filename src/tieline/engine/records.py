@@ -48,6 +48,10 @@ FORWARD: dict[EffectState, frozenset[EffectState]] = {
 """The moves a revision may make. A settled revision never moves: a new intention is a new revision."""
 
 
+KEPT = "kept"
+"""Error kind of a revision that was not written because what stands there may be newer (see effects.py)."""
+
+
 class Effect(msgspec.Struct, kw_only=True):
     """One revision of an effect. `content` is the canonical document (JSON), `request` what the system was sent.
 
@@ -83,6 +87,11 @@ class Effect(msgspec.Struct, kw_only=True):
     def key(self) -> EffectKey:
         return EffectKey(self.connection, self.kind, self.canonical_id, self.action)
 
+    @property
+    def stands(self) -> bool:
+        """Whether the document stands there, with this content or with what was kept in its place."""
+        return self.state is EffectState.APPLIED or self.error_kind == KEPT
+
 
 class RunState(StrEnum):
     """Where a run stands. `queued`: behind another run of its key. `blocked`: needs a person."""
@@ -114,6 +123,25 @@ class RunRow(msgspec.Struct, kw_only=True):
     ended_at: datetime | None = None
     waits_for: str = ""
     error: str = ""
+
+
+class ProcessVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """The source of a process as runs began with it: the text of the module that defined it."""
+
+    process: str
+    version: str
+    module: str
+    text: str
+    first_seen_at: datetime
+
+
+class InFlight(msgspec.Struct, frozen=True, kw_only=True):
+    """How many runs of a process go on with a version, and since when the oldest of them does."""
+
+    process: str
+    version: str
+    runs: int
+    oldest_at: datetime
 
 
 class JournalEntry(msgspec.Struct, kw_only=True):
@@ -213,7 +241,11 @@ class Cursor(msgspec.Struct, kw_only=True):
 
 
 class LaneStatus(msgspec.Struct, kw_only=True):
-    """How a connection is doing, written by the worker about once a second."""
+    """How a connection is doing, written by the worker about once a second.
+
+    `used_today` of `per_day` calls were made in the last 24 hours (0: no limit known), everyone's where the limit is
+    the system's own word; `hours` are ours, hour by hour, the one of `updated_at` last.
+    """
 
     connection: str
     state: str
@@ -224,5 +256,37 @@ class LaneStatus(msgspec.Struct, kw_only=True):
     calls: int = 0
     items: int = 0
     failures: int = 0
+    per_day: int = 0
+    used_today: int = 0
+    hours: list[int] = []
     since: datetime
     updated_at: datetime
+
+
+class ArchiveFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that rows were written to whole: those of one table, of one month. `name` is relative to its folder.
+
+    `first_at` to `last_at` is when its runs ended (in an export: when its rows were made); `first_seq` to `last_seq`
+    the places in the log its rows belong to, 0 where they belong to none.
+    """
+
+    name: str
+    holds: str
+    month: str
+    rows: int
+    bytes: int
+    sha256: str
+    first_at: datetime
+    last_at: datetime
+    first_seq: int
+    last_seq: int
+    written_at: datetime
+
+
+class EndedMonth(msgspec.Struct, frozen=True, kw_only=True):
+    """How much of the tables is of runs that ended in a month; `bytes` is what their journals hold."""
+
+    month: str
+    runs: int
+    entries: int
+    bytes: int

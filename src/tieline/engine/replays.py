@@ -12,6 +12,11 @@ def replay_id(process: str, event_seq: int, request_seq: int) -> str:
     return f"{process}:{event_seq}:r{request_seq}"
 
 
+def request_of(run_id: str) -> int:
+    """The place in the log of the request that asks for a replay."""
+    return int(run_id.rpartition(":r")[2])
+
+
 def first_run(run_id: str) -> str:
     """The run that a replay repeats; "" for a run that is no replay."""
     first, _, last = run_id.rpartition(":")

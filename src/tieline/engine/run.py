@@ -5,8 +5,10 @@ The ground under it, journal, waits and cases, is `durable.py`.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import inspect
+import itertools
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -17,10 +19,10 @@ import msgspec
 
 from tieline.domain import Entity, kind_of
 from tieline.engine import cases
-from tieline.engine.cases import Problem
-from tieline.engine.durable import Decision, DurableRun, JournalMismatch, RunCancelled, case_id
+from tieline.engine.cases import Problem, case_id
+from tieline.engine.durable import Decision, DurableRun, JournalMismatch, RunCancelled
 from tieline.engine.effects import Request
-from tieline.engine.ports import Batch, Candidate, Wire
+from tieline.engine.ports import Batch, Candidate, Safety, Wire
 from tieline.engine.records import (
     CaseRow,
     CaseState,
@@ -33,7 +35,7 @@ from tieline.engine.records import (
 )
 from tieline.engine.replays import first_run
 from tieline.engine.waiting import applied_topic
-from tieline.errors import OutcomeUnknown, PermanentError, TransientError
+from tieline.errors import OutcomeUnknown, PermanentError, TielineError, TransientError
 from tieline.events import Event, EventData, LoggedEvent, decode_event, event_name, topic
 from tieline.mapping import MissingReference
 
@@ -52,9 +54,11 @@ __all__ = [
 T = TypeVar("T")
 D = TypeVar("D", bound=EventData)
 STEP_ATTEMPTS = 6
-BUSY = 200
-"""From so many runs at work on, a pause grows with their number."""
+LONGEST_PAUSE_S = 10.0
+SHORT_PAUSE_S = 0.25
 PARENT_WITHIN = timedelta(hours=24)
+CANDIDATES_WITHIN_S = 5.0
+"""How long a case waits for a search that may help the person who decides it."""
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -94,12 +98,12 @@ class Run(DurableRun):
 
     async def fetch(self, connection: str, kind: str, native_id: str) -> Wire | None:
         """The present state of a record there. Not journaled: what depends on it belongs into the same step."""
-        return await self._worker.connection(connection).fetch(kind, native_id, self._priority)
+        return await self._worker.connection(connection).fetch(kind, native_id)
 
     async def find(self, connection: str, kind: str, document: Wire) -> list[Candidate]:
         """Records there that may be this document. Not journaled."""
         link = self._worker.connection(connection)
-        found = await link.read(f"find {kind}", lambda: link.connector.find(kind, document), self._priority)
+        found = await link.read(f"find {kind}", lambda: link.connector.find(kind, document))
         return list(found)
 
     async def references(self, wanted: Sequence[tuple[str, str, str]]) -> dict[tuple[str, str, str], Reference]:
@@ -131,12 +135,18 @@ class Run(DurableRun):
         """Every event of a deal, in order. Not journaled."""
         return await self._worker.store.events(correlation_id=correlation_id, limit=100_000)
 
-    async def pause(self, seconds: float) -> None:
-        """Let what comes in the next moments come together, longer while many runs are at work.
+    async def pause(self, within_s: float) -> None:
+        """Let what comes together be one: until the other runs of the deal rest, `within_s` seconds at most.
 
         Not durable: a run that starts anew waits anew.
         """
-        await self._worker.clock.sleep(seconds * max(1.0, self._worker.at_work / BUSY))
+        waited, step = 0.0, SHORT_PAUSE_S
+        while waited < within_s:
+            step = min(step, within_s - waited)
+            await self._worker.clock.sleep(step)
+            waited, step = waited + step, step * 2
+            if not self._worker.others_move(self.row):
+                return
 
     async def entity(self, kind: str, canonical_id: str, as_type: type[T]) -> T | None:
         """Canonical state as last recorded. Not journaled."""
@@ -269,14 +279,17 @@ class Run(DurableRun):
     # --- inside -------------------------------------------------------------------------------------------------------
 
     async def _persistently(self, function: Callable[..., Any], arguments: Sequence[Any]) -> Any:
-        for attempt in range(1, STEP_ATTEMPTS + 1):
+        waited_s = 0.0
+        for attempt in itertools.count(1):
             try:
                 result = function(*arguments)
                 return await result if inspect.isawaitable(result) else result
             except TransientError as error:
-                if attempt == STEP_ATTEMPTS:
+                if attempt >= STEP_ATTEMPTS and waited_s >= error.patience_s:
                     raise
-                await self._worker.clock.sleep(max(error.retry_after_s, 0.1 * 2**attempt))
+                pause_s = max(error.retry_after_s, min(0.1 * 2**attempt, LONGEST_PAUSE_S))
+            await self._worker.clock.sleep(pause_s)
+            waited_s += pause_s
         raise AssertionError
 
     async def _effect_at(self, place: tuple[int, JournalEntry | None], key: EffectKey, document: Entity) -> Standing:
@@ -295,7 +308,6 @@ class Run(DurableRun):
             event_id=self.event.id,
             run_id=self.id,
             correlation_id=self.correlation_id,
-            priority=self._priority,
             journal=self._entry(position, "effect", str(key), b"{}"),
             look_first=bool(first_run(self.id)),
         )
@@ -304,6 +316,7 @@ class Run(DurableRun):
             # a case that is open already was opened in an earlier life: it is decided before anything is sent
             if problem is None and await self._nothing_asked(position, turn):
                 outcome = await self._applied_or_problem(request)
+                request.denied = 0
                 if isinstance(outcome, Effect):
                     await self._close_cases(position, turn)
                     return Standing(key, outcome.external_id)
@@ -315,6 +328,8 @@ class Run(DurableRun):
                 standing = standing or await self._link(request, decision)
                 await self._close_cases(position, turn)
                 return standing
+            if decision.action == cases.SEND_AGAIN:
+                request.denied, request.denied_by = await self._revision_in_doubt(position, turn - 1), decision.by
             if decision.action == cases.CORRECT:
                 try:
                     request.document = corrected(request.document, decision.arguments)
@@ -327,7 +342,7 @@ class Run(DurableRun):
         while True:
             try:
                 effect = await self._worker.ledger.apply(request)
-                return effect if effect.state is EffectState.APPLIED else cases.rejected(effect, content)
+                return effect if effect.stands else cases.rejected(effect, content)
             except MissingReference as missing:
                 parent = EffectKey(key.connection, missing.kind, missing.id)
                 if parent in waited_for:  # it stands, and its id is missing all the same
@@ -336,9 +351,36 @@ class Run(DurableRun):
                 if not await self._stands(self._position_of(request), parent, PARENT_WITHIN):
                     return cases.orphan(parent, PARENT_WITHIN)
             except OutcomeUnknown as unknown:
-                return cases.outcome_unknown(key, unknown, content)
+                return await self._in_doubt(key, unknown, content)
             except PermanentError as error:
                 return cases.untranslatable(key, error, content)
+
+    async def _in_doubt(self, key: EffectKey, unknown: OutcomeUnknown, content: dict[str, Any]) -> Problem:
+        """All that is known about a document that may stand there: a person must be able to find out."""
+        effect = await self._worker.store.find_effect(key)
+        if effect is None:
+            raise AssertionError(f"{key} is in doubt and was never intended")
+        known = (await self._worker.store.references([key[:3]])).get(key[:3])
+        found: list[Candidate] = []
+        try:
+            async with asyncio.timeout(CANDIDATES_WITHIN_S):
+                found = await self.find(key.connection, key.kind, content)
+        except (TielineError, TimeoutError):
+            pass  # it cannot search, or not now: the case is opened all the same
+        operation = self._worker.connection(key.connection).operation(key.kind, key.action)
+        return cases.outcome_unknown(
+            effect,
+            unknown,
+            content,
+            known_as=known.external_id if known else "",
+            found=found,
+            can_ask=operation.safety is not Safety.ASK_A_PERSON,
+        )
+
+    async def _revision_in_doubt(self, position: int, turn: int) -> int:
+        """Which revision the case of a turn is about: what a person says counts for that one and no later one."""
+        case = await self._worker.store.case(case_id(self.id, position, turn))
+        return int(case.details.get("revision", 0)) if case else 0
 
     async def _skip(self, request: Request, decision: Decision) -> Standing:
         journal = self._entry(self._position_of(request), "effect", str(request.key), b"{}")

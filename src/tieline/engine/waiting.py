@@ -13,6 +13,7 @@ from typing import Any
 from tieline.engine.records import EffectKey, RunRow
 
 APPLIED = "applied:"
+AT_LANE = "lane:"
 Arrival = asyncio.Future[Any]
 
 
@@ -21,13 +22,18 @@ def applied_topic(key: EffectKey) -> str:
     return f"{APPLIED}{key}"
 
 
+def lane_topic(connection: str) -> str:
+    """Where runs sleep that a lane let go of."""
+    return f"{AT_LANE}{connection}"
+
+
 class WaitingRoom:
     """Looked up by topic and by run, so that thousands may wait."""
 
     def __init__(self) -> None:
         self._at: dict[str, set[Arrival]] = {}
         self._of: dict[str, dict[Arrival, str]] = {}
-        self._sleepers: dict[str, set[str]] = {}
+        self._sleepers: dict[str, dict[str, None]] = {}
         self._asleep: dict[str, tuple[RunRow, list[str]]] = {}
         self._longest: dict[str, None] = {}
         self.on_parents = 0
@@ -77,13 +83,13 @@ class WaitingRoom:
         """From now on the run is nothing but its row and what wakes it."""
         self._asleep[row.id] = (row, topics)
         for address in topics:
-            self._sleepers.setdefault(address, set()).add(row.id)
+            self._sleepers.setdefault(address, {})[row.id] = None
 
     def rouse(self, run_id: str) -> RunRow | None:
         """Take a sleeping run out of the room; None when it does not sleep."""
         row, topics = self._asleep.pop(run_id, (None, []))
         for address in set(topics):
-            self._sleepers[address].discard(run_id)
+            del self._sleepers[address][run_id]
             if not self._sleepers[address]:
                 del self._sleepers[address]
         return row
@@ -95,3 +101,13 @@ class WaitingRoom:
                 future.set_result(what)
         roused = [self.rouse(run_id) for run_id in list(self._sleepers.get(address, ()))]
         return [row for row in roused if row is not None]
+
+    def call_back(self, address: str, number: int) -> list[RunRow]:
+        """Rouse up to `number` of those that sleep at a topic, who sleeps longest first."""
+        first = list(islice(self._sleepers.get(address, ()), number))
+        return [row for run_id in first if (row := self.rouse(run_id)) is not None]
+
+    @property
+    def is_owed_a_turn(self) -> bool:
+        """Whether somebody sleeps here only because a lane was too slow for everyone."""
+        return any(address.startswith(AT_LANE) for address in self._sleepers)

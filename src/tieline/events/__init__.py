@@ -10,6 +10,8 @@ from tieline.events.catalogue import (
     EventData,
     InvoiceIssued,
     InvoicePosted,
+    MoveRefused,
+    MoveRequested,
     OpportunityWon,
     OrderPosted,
     PaymentFailed,
@@ -17,6 +19,8 @@ from tieline.events.catalogue import (
     PaymentReceived,
     ProjectOpened,
     ReplayRequested,
+    RunMoved,
+    StoreRestored,
     SubscriptionActivated,
     SubscriptionCancelled,
     ValueMapCorrected,
@@ -24,6 +28,7 @@ from tieline.events.catalogue import (
     decode_event,
     make_event,
     type_name,
+    type_names,
 )
 from tieline.events.envelope import GENESIS, Event, LoggedEvent, chain_hash, event_name, to_cloudevent, topic
 
@@ -40,6 +45,8 @@ __all__ = [
     "InvoiceIssued",
     "InvoicePosted",
     "LoggedEvent",
+    "MoveRefused",
+    "MoveRequested",
     "OpportunityWon",
     "OrderPosted",
     "PaymentFailed",
@@ -47,6 +54,8 @@ __all__ = [
     "PaymentReceived",
     "ProjectOpened",
     "ReplayRequested",
+    "RunMoved",
+    "StoreRestored",
     "SubscriptionActivated",
     "SubscriptionCancelled",
     "ValueMapCorrected",
@@ -58,4 +67,5 @@ __all__ = [
     "to_cloudevent",
     "topic",
     "type_name",
+    "type_names",
 ]

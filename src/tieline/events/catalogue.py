@@ -237,6 +237,60 @@ class ReplayRequested(EventData, frozen=True, kw_only=True):
         return self.contract
 
 
+class RunEvent(EventData, frozen=True, kw_only=True):
+    """Something about one run of a process."""
+
+    process: str
+    run: str
+    contract: str
+
+    def subject(self) -> str:
+        return self.run
+
+    def correlation(self) -> str:
+        return self.contract
+
+
+class MoveRequested(RunEvent, frozen=True, kw_only=True):
+    """A person asked that a run in flight goes on with another version of its process."""
+
+    to_version: str
+    by: str
+    reason: str = ""
+
+
+class RunMoved(RunEvent, frozen=True, kw_only=True):
+    """A run goes on with another version of its process, which fits all that it has done."""
+
+    from_version: str
+    to_version: str
+    by: str
+
+
+class MoveRefused(RunEvent, frozen=True, kw_only=True):
+    """A run stays on its version, and why."""
+
+    to_version: str
+    reason: str
+
+
+class StoreRestored(EventData, frozen=True, kw_only=True):
+    """The database was put back from a backup: what happened between `backup_seq` and `lost_seq` is not in this log.
+
+    `by` is who restored it, or the hub where it found an older file than the one it had worked on. The log goes on
+    behind `lost_seq`, so that no place in it means two things.
+    """
+
+    backup_seq: int
+    lost_seq: int
+    by: str
+    reason: str = ""
+    restored_at: datetime
+
+    def subject(self) -> str:
+        return str(self.backup_seq)
+
+
 EVENTS: dict[str, type[EventData]] = {
     data.__name__: data
     for data in (
@@ -258,6 +312,10 @@ EVENTS: dict[str, type[EventData]] = {
         CaseDecided,
         ValueMapCorrected,
         ReplayRequested,
+        MoveRequested,
+        RunMoved,
+        MoveRefused,
+        StoreRestored,
     )
 }
 """Every event by name."""
@@ -274,6 +332,12 @@ def type_name(data: EventData | type[EventData]) -> str:
     """`tieline.InvoiceIssued.v1`."""
     kind = data if isinstance(data, type) else type(data)
     return f"tieline.{kind.__name__}.v{kind.version}"
+
+
+def type_names(name: str) -> list[str]:
+    """The types that events of a name have had in the log: `tieline.InvoiceIssued.v1` and so on."""
+    newest = EVENTS[name].version if name in EVENTS else 1
+    return [f"tieline.{name}.v{version}" for version in range(1, newest + 1)]
 
 
 def make_event(data: EventData, *, source: str, id: str, time: datetime, causation_id: str = "") -> Event:  # noqa: A002

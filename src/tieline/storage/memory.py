@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
-from tieline.engine.ports import Appended, AppendResult, Batch
+from tieline.engine.ports import Appended, AppendResult, Archived, Batch
 from tieline.engine.records import (
     CASE_FORWARD,
     FORWARD,
+    ArchiveFile,
     CaseRow,
     CaseState,
     Cursor,
     Effect,
     EffectKey,
     EffectState,
+    EndedMonth,
     EntityRow,
+    InFlight,
     JournalEntry,
     LaneStatus,
+    ProcessVersion,
     Reference,
     RunRow,
     RunState,
@@ -37,6 +42,7 @@ class MemoryStore:
     """Implements the Store port on dicts. Rows are copied on the way in, so that nobody edits what is stored."""
 
     def __init__(self) -> None:
+        self.lost_seq: int | None = None
         self._events: list[LoggedEvent] = []
         self._by_identity: dict[tuple[str, str], LoggedEvent] = {}
         self._runs: dict[str, RunRow] = {}
@@ -48,6 +54,9 @@ class MemoryStore:
         self._waits: dict[tuple[str, int], Wait] = {}
         self._cursors: dict[str, Cursor] = {}
         self._lanes: dict[str, LaneStatus] = {}
+        self._versions: dict[tuple[str, str], ProcessVersion] = {}
+        self._archived: dict[str, tuple[RunRow, list[JournalEntry]]] = {}
+        self._files: dict[str, ArchiveFile] = {}
 
     async def commit(self, batch: Batch) -> list[AppendResult]:
         self._refuse_conflicts(batch)
@@ -68,7 +77,23 @@ class MemoryStore:
             self._waits.pop(over, None)
         self._cursors.update({c.name: copy(c) for c in batch.cursors})
         self._lanes.update({lane.connection: copy(lane) for lane in batch.lanes})
-        return [self._append(event) for event in batch.events]
+        for version in batch.versions:
+            self._versions.setdefault((version.process, version.version), version)
+        for archived in batch.archived:
+            self._files.update({file.name: file for file in archived.files})
+            for run_id in archived.run_ids:
+                self._archive(run_id)
+        if batch.log_from:
+            self.lost_seq = None
+        return [self._append(event, batch.log_from) for event in batch.events]
+
+    def _archive(self, run_id: str) -> None:
+        """The run leaves the tables; here the memory is its archive too."""
+        entries = self._journal_of(run_id)
+        self._archived[run_id] = (self._runs.pop(run_id), entries)
+        for entry in entries:
+            del self._journal[entry.run_id, entry.position]
+        self._waits = {place: wait for place, wait in self._waits.items() if wait.run_id != run_id}
 
     async def find_effect(self, key: EffectKey) -> Effect | None:
         revisions = self._effects.get(key)
@@ -104,10 +129,17 @@ class MemoryStore:
         return dict(Counter((e.connection, e.kind, e.state.value) for e in everything))
 
     async def journal(self, run_id: str) -> list[JournalEntry]:
-        return [entry for (run, _), entry in sorted(self._journal.items()) if run == run_id]
+        _, archived = self._archived.get(run_id, (None, []))
+        return self._journal_of(run_id) or archived
+
+    async def journals(self, run_ids: Sequence[str]) -> dict[str, list[JournalEntry]]:
+        return {run_id: await self.journal(run_id) for run_id in run_ids}
+
+    def _journal_of(self, run_id: str) -> list[JournalEntry]:
+        return [entry for _, entry in sorted((at, e) for (run, at), e in self._journal.items() if run == run_id)]
 
     async def run(self, run_id: str) -> RunRow | None:
-        row = self._runs.get(run_id)
+        row = self._runs.get(run_id) or self._archived.get(run_id, (None, []))[0]
         return msgspec.structs.replace(row) if row else None
 
     async def runs(
@@ -117,17 +149,22 @@ class MemoryStore:
         process: str | None = None,
         key: str | None = None,
         correlation_id: str | None = None,
+        event_seq: int | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
         after: tuple[int, str] = (-1, ""),
         limit: int = 1000,
         newest: bool = False,
     ) -> list[RunRow]:
         found = [
             msgspec.structs.replace(run)
-            for run in self._runs.values()
+            for run in [*self._runs.values(), *(run for run, _ in self._archived.values())]
             if (not states or run.state in states)
             and process in (None, run.process)
             and key in (None, run.key)
             and correlation_id in (None, run.correlation_id)
+            and event_seq in (None, run.event_seq)
+            and _within(run.started_at, since, until)
             and (run.event_seq, run.id) > after
         ]
         return _page(sorted(found, key=lambda r: (r.event_seq, r.id)), limit, newest)
@@ -135,14 +172,31 @@ class MemoryStore:
     async def count_runs(self) -> dict[tuple[str, str], int]:
         return dict(Counter((run.process, run.state.value) for run in self._runs.values()))
 
+    async def runs_in_flight(self) -> list[InFlight]:
+        began: dict[tuple[str, str], list[datetime]] = {}
+        for run in self._runs.values():
+            if not run.state.ended:
+                began.setdefault((run.process, run.version), []).append(run.started_at)
+        found = [
+            InFlight(process=process, version=version, runs=len(times), oldest_at=min(times))
+            for (process, version), times in began.items()
+        ]
+        return sorted(found, key=lambda f: (f.process, f.oldest_at, f.version))
+
+    async def process_version(self, process: str, version: str) -> ProcessVersion | None:
+        return self._versions.get((process, version))
+
+    async def process_versions(self) -> list[ProcessVersion]:
+        return sorted(self._versions.values(), key=lambda v: (v.first_seen_at, v.process, v.version))
+
     async def events_after(self, seq: int, limit: int = 1000) -> list[LoggedEvent]:
-        return self._events[seq : seq + limit]
+        return self._behind(seq)[:limit]
 
     async def find_event(self, source: str, id: str) -> LoggedEvent | None:  # noqa: A002
         return self._by_identity.get((source, id))
 
-    async def first_event(self, topic: str, after_seq: int) -> LoggedEvent | None:
-        return next((e for e in self._events[max(after_seq, 0) :] if e.topic == topic), None)
+    async def first_event(self, topic: str) -> LoggedEvent | None:
+        return next((e for e in self._behind(0) if e.topic == topic), None)
 
     async def events(
         self,
@@ -157,7 +211,7 @@ class MemoryStore:
     ) -> list[LoggedEvent]:
         found = [
             e
-            for e in self._events[after_seq:]
+            for e in self._behind(after_seq)
             if correlation_id in (None, e.correlation_id)
             and type in (None, event_name(e.type))
             and subject in (None, e.subject)
@@ -218,6 +272,48 @@ class MemoryStore:
     async def lanes(self) -> list[LaneStatus]:
         return sorted(self._lanes.values(), key=lambda lane: lane.connection)
 
+    async def ended_months(self, before: datetime) -> list[EndedMonth]:
+        months: dict[str, list[RunRow]] = {}
+        for run in await self.ended_runs(before, len(self._runs)):
+            months.setdefault(f"{run.ended_at:%Y-%m}", []).append(run)
+        return [self._month(month, {run.id for run in runs}) for month, runs in sorted(months.items())]
+
+    def _month(self, month: str, run_ids: set[str]) -> EndedMonth:
+        entries = [entry for entry in self._journal.values() if entry.run_id in run_ids]
+        held = sum(len(e.payload) + len(e.name) + len(e.kind) for e in entries)
+        return EndedMonth(month=month, runs=len(run_ids), entries=len(entries), bytes=held)
+
+    async def ended_runs(self, before: datetime, limit: int = 1000) -> list[RunRow]:
+        ended = [(run.ended_at, run.id, run) for run in self._runs.values() if run.ended_at and run.ended_at < before]
+        return [msgspec.structs.replace(run) for _, _, run in sorted(ended, key=lambda e: e[:2])[:limit]]
+
+    async def kept_of(self, run_ids: Sequence[str]) -> tuple[list[JournalEntry], list[Wait]]:
+        waits = [wait for (run_id, _), wait in sorted(self._waits.items()) if run_id in run_ids]
+        return [entry for run_id in sorted(run_ids) for entry in self._journal_of(run_id)], waits
+
+    async def archive_files(self) -> list[ArchiveFile]:
+        return sorted(self._files.values(), key=lambda file: file.name)
+
+    async def rows(
+        self, record: type[R], since: datetime | None = None, until: datetime | None = None
+    ) -> AsyncIterator[list[R]]:
+        found: list[Any] = [(row, at) for row, at in self._dated(record) if _within(at, since, until)]
+        if found and record is LoggedEvent:
+            found = [(event, None) for event in self._behind(found[0][0].seq - 1) if event.seq <= found[-1][0].seq]
+        if found:
+            yield [row for row, _ in found]
+
+    def _dated(self, record: type[Any]) -> list[tuple[Any, datetime]]:
+        """The rows of a kind with the time each belongs to, oldest first."""
+        if record is LoggedEvent:
+            return [(event, event.recorded_at) for event in self._events]
+        if record is Effect:
+            effects = [effect for revisions in self._effects.values() for effect in revisions.values()]
+            return [(e, e.intended_at) for e in sorted(effects, key=lambda e: (e.intended_at, *e.key, e.revision))]
+        if record is Reference:
+            return [(r, r.at) for _, r in sorted(self._references.items(), key=lambda item: (item[1].at, item[0]))]
+        return [(c, c.opened_at) for c in sorted(self._cases.values(), key=lambda c: (c.opened_at, c.id))]
+
     async def close(self) -> None:
         """Nothing is open."""
 
@@ -238,28 +334,48 @@ class MemoryStore:
             if place in self._journal or place in seen:
                 raise ConcurrencyConflict(f"position {entry.position} of run {entry.run_id} is journaled already")
             seen.add(place)
+        for archived in batch.archived:
+            self._refuse_halves(archived)
 
-    def _append(self, event: Event) -> AppendResult:
+    def _refuse_halves(self, archived: Archived) -> None:
+        ids = set(archived.run_ids)
+        held = {
+            "run": sum(run.id in ids and run.state.ended for run in self._runs.values()),
+            "journal": sum(entry.run_id in ids for entry in self._journal.values()),
+            "wait": sum(wait.run_id in ids for wait in self._waits.values()),
+        }
+        for table, number in held.items():
+            if number != sum(file.rows for file in archived.files if file.holds == table):
+                raise ConcurrencyConflict(f"the archive and the tables disagree about {table}")
+
+    def _behind(self, seq: int) -> list[LoggedEvent]:
+        return self._events[bisect_right(self._events, seq, key=lambda event: event.seq) :]
+
+    def _append(self, event: Event, log_from: int) -> AppendResult:
         known = self._by_identity.get((event.source, event.id))
         if known is not None:
             same = known.content_hash() == event.content_hash()
             return AppendResult(Appended.DUPLICATE if same else Appended.CONFLICT, known)
-        logged = log_event(event, self._events[-1] if self._events else None, datetime.now(UTC))
+        logged = log_event(event, self._events[-1] if self._events else None, datetime.now(UTC), log_from)
         self._events.append(logged)
         self._by_identity[event.source, event.id] = logged
         return AppendResult(Appended.NEW, logged)
+
+
+def _within(at: datetime, since: datetime | None, until: datetime | None) -> bool:
+    return (since is None or at >= since) and (until is None or at < until)
 
 
 def _page(found: list[R], limit: int, newest: bool) -> list[R]:
     return found[max(len(found) - limit, 0) :] if newest else found[:limit]
 
 
-def log_event(event: Event, last: LoggedEvent | None, recorded_at: datetime) -> LoggedEvent:
-    """The event as the next row of the log behind `last`."""
+def log_event(event: Event, last: LoggedEvent | None, recorded_at: datetime, log_from: int = 0) -> LoggedEvent:
+    """The event as the next row of the log behind `last`, at `log_from` at the earliest."""
     prev_hash = last.hash if last else GENESIS
     return LoggedEvent(
         **{name: getattr(event, name) for name in Event.__struct_fields__},
-        seq=last.seq + 1 if last else 1,
+        seq=max(last.seq + 1 if last else 1, log_from),
         recorded_at=recorded_at,
         prev_hash=prev_hash,
         hash=chain_hash(prev_hash, event, recorded_at),

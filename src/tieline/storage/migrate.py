@@ -9,7 +9,7 @@ from pysqlite3 import dbapi2 as sqlite
 
 from tieline.errors import ConfigurationError
 
-HEAD = "0001"
+HEAD = "0005"
 """The newest revision in `migrations/versions`; a test holds the two together."""
 
 
@@ -19,16 +19,10 @@ def bring_up_to_date(path: Path) -> None:
         raise ConfigurationError(
             f"{path.parent}: there is no such folder; create it, or change `database` in tieline.toml"
         )
-    try:
-        found = _revision(path)
-    except sqlite.Error as error:
-        raise ConfigurationError(
-            f"{path}: cannot be opened as a database ({error}); check the path and permissions"
-        ) from error
+    found = _revision(path)
     if found == HEAD:
         return
-    known = {p.stem.split("_")[0] for p in (Path(__file__).parent / "migrations" / "versions").glob("*.py")}
-    if found is not None and found not in known:
+    if found is not None and found not in known_revisions():
         raise ConfigurationError(
             f"{path}: the database was written by a newer Tieline (schema {found}, this version knows {HEAD}); "
             "install that version, or restore the backup made before the upgrade"
@@ -36,7 +30,31 @@ def bring_up_to_date(path: Path) -> None:
     _upgrade(path)
 
 
+def known_revisions() -> set[str]:
+    """Every schema that this version can read or bring up to date."""
+    return {p.stem.split("_")[0] for p in (Path(__file__).parent / "migrations" / "versions").glob("*.py")}
+
+
+def refuse_older(path: Path) -> None:
+    """Raises ConfigurationError for a file that an older Tieline wrote: who only reads cannot upgrade it."""
+    found = _revision(path)
+    if found is not None and found < HEAD:
+        raise ConfigurationError(
+            f"{path}: the database is still as an older Tieline left it (schema {found}, this version reads {HEAD}); "
+            "`tieline up` upgrades it when it starts the hub"
+        )
+
+
 def _revision(path: Path) -> str | None:
+    try:
+        return _revision_in(path)
+    except sqlite.Error as error:
+        raise ConfigurationError(
+            f"{path}: cannot be opened as a database ({error}); check the path and permissions"
+        ) from error
+
+
+def _revision_in(path: Path) -> str | None:
     connection = sqlite.connect(str(path), timeout=30)
     try:
         connection.execute("PRAGMA journal_mode = WAL")

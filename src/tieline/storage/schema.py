@@ -25,6 +25,7 @@ event = Table(
     Column("hash", String, nullable=False),
     Index("event_identity", "source", "id", unique=True),
     Index("event_topic", "topic", "seq"),
+    Index("event_type", "type", "seq"),
     Index("event_correlation", "correlation_id", "seq"),
 )
 
@@ -47,6 +48,8 @@ run = Table(
     Index("run_order", "event_seq", "id"),
     Index("run_key", "process", "key", "state"),
     Index("run_correlation", "correlation_id"),
+    Index("run_ended", "ended_at"),
+    Index("run_process", "process", "event_seq", "id"),
 )
 
 journal = Table(
@@ -90,7 +93,8 @@ effect = Table(
     Index("effect_correlation", "correlation_id"),
     Index("effect_external", "external_id"),
     Index("effect_canonical", "canonical_id"),
-    Index("effect_state", "state"),
+    Index("effect_state", "state", "intended_at"),
+    Index("effect_connection", "connection", "intended_at"),
     Index("effect_intended", "intended_at"),
 )
 
@@ -181,6 +185,46 @@ lane = Table(
     Column("calls", BigInteger, nullable=False),
     Column("items", BigInteger, nullable=False),
     Column("failures", BigInteger, nullable=False),
+    Column("per_day", BigInteger, nullable=False, server_default="0"),
+    Column("used_today", BigInteger, nullable=False, server_default="0"),
+    Column("hours", Text, nullable=False, server_default="[]"),
     Column("since", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
+)
+
+process_version = Table(
+    "process_version",
+    metadata,
+    Column("process", String, primary_key=True),
+    Column("version", String, primary_key=True),
+    Column("module", String, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("first_seen_at", BigInteger, nullable=False),
+)
+
+archive = Table(
+    "archive",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("holds", String, nullable=False),
+    Column("month", String, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("sha256", String, nullable=False),
+    Column("first_at", BigInteger, nullable=False),
+    Column("last_at", BigInteger, nullable=False),
+    Column("first_seq", BigInteger, nullable=False),
+    Column("last_seq", BigInteger, nullable=False),
+    Column("written_at", BigInteger, nullable=False),
+)
+
+tally = Table(
+    "tally",
+    metadata,
+    Column("counted", String, primary_key=True),
+    Column("a", String, primary_key=True),
+    Column("b", String, primary_key=True),
+    Column("state", String, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )

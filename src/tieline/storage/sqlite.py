@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,30 +20,38 @@ from pysqlite3 import dbapi2 as sqlite
 
 from tieline.engine.ports import Appended, AppendResult, Batch
 from tieline.engine.records import (
+    ArchiveFile,
     CaseRow,
     CaseState,
     Cursor,
     Effect,
     EffectKey,
     EffectState,
+    EndedMonth,
     EntityRow,
+    InFlight,
     JournalEntry,
     LaneStatus,
+    ProcessVersion,
     Reference,
     RunRow,
     RunState,
     Wait,
 )
-from tieline.errors import ConcurrencyConflict, ConfigurationError
-from tieline.events import Event, LoggedEvent, topic
+from tieline.errors import ConcurrencyConflict, ConfigurationError, StoreFailed
+from tieline.events import LoggedEvent, topic, type_names
 from tieline.storage import statements as sql
-from tieline.storage.memory import log_event
-from tieline.storage.migrate import bring_up_to_date
-from tieline.storage.rows import to_micros
+from tieline.storage.archive import JOURNAL, RUN, Archive
+from tieline.storage.lookups import Lookups
+from tieline.storage.mark import COMMITS, COUNT, Mark, MarkFile, last_of, lost
+from tieline.storage.migrate import bring_up_to_date, refuse_older
+from tieline.storage.rows import from_micros, to_micros
+from tieline.storage.writes import write_all
 
 SAFE_SQLITE = (3, 51, 3)
 """3.7.0 to 3.51.2 can corrupt the file when a WAL is reset while a reader works (sqlite.org, release 3.51.3)."""
 
+ROWS_AT_ONCE = 5_000
 R = TypeVar("R", bound=msgspec.Struct)
 _Result = list[AppendResult] | BaseException
 _Waiting = asyncio.Future[list[AppendResult]]
@@ -52,17 +60,36 @@ _Waiting = asyncio.Future[list[AppendResult]]
 class SqliteStore:
     """Implements the Store port. Reads run on the caller's thread: they take microseconds on an indexed file."""
 
-    def __init__(self, path: Path, *, read_only: bool = False) -> None:
-        """Open or create the file. Raises ConfigurationError saying what is wrong with it and what to do."""
+    def __init__(self, path: Path, *, read_only: bool = False, archive: Path | None = None) -> None:
+        """Open or create the file; archived runs are read from `archive`, the folder of that name beside it if None.
+
+        Raises ConfigurationError saying what is wrong with the file and what to do.
+        """
         if sqlite.sqlite_version_info < SAFE_SQLITE:
             raise ConfigurationError(
                 f"SQLite {sqlite.sqlite_version} can corrupt a database in WAL mode; "
                 f"install pysqlite3 with SQLite {'.'.join(map(str, SAFE_SQLITE))} or newer"
             )
-        self.path = path
-        if not read_only:
-            bring_up_to_date(path)
+        self.path, self.archive = path, Archive(archive or path.parent / "archive")
+        (refuse_older if read_only else bring_up_to_date)(path)
         self._reader = connect(path, read_only=True)
+        self._mark = MarkFile(path)
+        self.lost_seq = None if read_only else self._lost()
+        self._effects: Lookups[Effect] = Lookups(
+            self._read,
+            len(sql.EFFECT_KEY),
+            lambda number: sql.EFFECT.select_keys(sql.EFFECT_KEY, number, sql.LATEST_EFFECT),
+            sql.EFFECT.codec.decode,
+        )
+        self._first_events: Lookups[LoggedEvent] = Lookups(
+            self._read, 1, sql.first_at_topics, lambda row: sql.EVENT.decode(row[1:])
+        )
+        self._references: Lookups[Reference] = Lookups(
+            self._read,
+            len(sql.REFERENCE_KEY),
+            lambda number: sql.REFERENCE.select_keys(sql.REFERENCE_KEY, number),
+            sql.REFERENCE.codec.decode,
+        )
         self._queue: queue.SimpleQueue[tuple[Batch, _Waiting] | None] = queue.SimpleQueue()
         self._writer: threading.Thread | None = None
         self.commits = 0
@@ -90,6 +117,7 @@ class SqliteStore:
     def _write_forever(self) -> None:
         connection = connect(self.path)
         try:
+            self._reached = last_of(connection)
             while (first := self._queue.get()) is not None:
                 group = [first]
                 ending = self._drain(group)
@@ -98,6 +126,7 @@ class SqliteStore:
                     return
         finally:
             connection.close()
+            self._mark.close()
 
     def _drain(self, group: list[tuple[Batch, _Waiting]]) -> bool:
         """Take all that waits; True when the end was among it."""
@@ -125,16 +154,39 @@ class SqliteStore:
     def _transaction(self, connection: Any, batches: Sequence[Batch]) -> list[list[AppendResult]]:
         connection.execute("BEGIN IMMEDIATE")
         try:
-            results = _write_all(connection, batches)
+            results = write_all(connection, batches)
+            told = any(batch.log_from for batch in batches)
+            at_least = self._mark.read().commits + 1 if told else 1
+            commits = connection.execute(COUNT, (COMMITS, str(at_least), to_micros(datetime.now(UTC)))).fetchone()
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
         self.commits += 1
+        self.lost_seq = None if told else self.lost_seq
+        self._remember(int(commits[0]), results)
         return results
 
+    def _lost(self) -> int | None:
+        try:
+            return lost(self._reader, self._mark.read())
+        except sqlite.Error as error:
+            raise _explained(error, self.path) from error
+
+    def _remember(self, commits: int, results: Sequence[Sequence[AppendResult]]) -> None:
+        """Move the mark, unless the log is behind it and nobody has told it: then the mark is the proof."""
+        events = [r.event for batch in results for r in batch if r.outcome is Appended.NEW]
+        last = events[-1] if events else self._reached
+        self._reached = Mark(commits, last.seq, last.hash)
+        if self.lost_seq is None:
+            self._mark.write(self._reached)
+
     # --- reading ------------------------------------------------------------------------------------------------------
+
+    def _read(self, text: str, values: Sequence[Any]) -> Sequence[Any]:
+        rows: Sequence[Any] = self._reader.execute(text, values).fetchall()
+        return rows
 
     def _rows(self, table: sql.TableOf[R], where: str = "", values: Sequence[Any] = (), tail: str = "") -> list[R]:
         rows = self._reader.execute(table.select(where, tail), tuple(values)).fetchall()
@@ -145,12 +197,11 @@ class SqliteStore:
         return table.codec.decode(row) if row else None
 
     def _events(self, where: str, values: Sequence[Any], limit: int, newest: bool = False) -> list[LoggedEvent]:
-        text = f"SELECT {sql.EVENT_COLUMNS} FROM event WHERE {where} {_tail(('seq',), limit, newest)}"
+        text = f"SELECT {sql.EVENT_COLUMNS} FROM event WHERE {where} {_tail(sql.EVENT_ORDER, limit, newest)}"
         return _in_order([sql.EVENT.decode(row) for row in self._reader.execute(text, tuple(values))], newest)
 
     async def find_effect(self, key: EffectKey) -> Effect | None:
-        where = "connection = ? AND kind = ? AND canonical_id = ? AND action = ?"
-        return self._row(sql.EFFECT, where, key, "ORDER BY revision DESC LIMIT 1")
+        return await self._effects.find(key)
 
     async def effects(
         self,
@@ -172,18 +223,35 @@ class SqliteStore:
             external_id=external_id,
             canonical_id=canonical_id,
         )
-        order = ("intended_at", "connection", "kind", "canonical_id", "action", "revision")
-        return _in_order(self._rows(sql.EFFECT, where, values, _tail(order, limit, newest)), newest)
+        return _in_order(self._rows(sql.EFFECT, where, values, _tail(sql.EFFECT_ORDER, limit, newest)), newest)
 
     async def count_effects(self) -> dict[tuple[str, str, str], int]:
-        text = "SELECT connection, kind, state, count(*) FROM effect GROUP BY connection, kind, state"
-        return {(connection, kind, state): count for connection, kind, state, count in self._reader.execute(text)}
+        return {(connection, kind, state): n for connection, kind, state, n in self._read(sql.TALLY, ("effect",))}
 
     async def journal(self, run_id: str) -> list[JournalEntry]:
-        return self._rows(sql.JOURNAL, "run_id = ?", (run_id,), "ORDER BY position")
+        found = self._rows(sql.JOURNAL, "run_id = ?", (run_id,), "ORDER BY position")
+        if found or self._row(sql.RUN, "id = ?", (run_id,)) is not None:
+            return found
+        return self.archive.journals(self._files(JOURNAL), [run_id])
+
+    async def journals(self, run_ids: Sequence[str]) -> dict[str, list[JournalEntry]]:
+        found: dict[str, list[JournalEntry]] = {run_id: [] for run_id in run_ids}
+        here = f"run_id IN ({sql.marks(run_ids)})"
+        for entry in self._rows(sql.JOURNAL, here, run_ids, "ORDER BY run_id, position"):
+            found[entry.run_id].append(entry)
+        elsewhere = [run_id for run_id, entries in found.items() if not entries]
+        for entry in self.archive.journals(self._files(JOURNAL), elsewhere) if elsewhere else []:
+            found[entry.run_id].append(entry)
+        return found
 
     async def run(self, run_id: str) -> RunRow | None:
-        return self._row(sql.RUN, "id = ?", (run_id,))
+        found = self._row(sql.RUN, "id = ?", (run_id,))
+        return found or next(iter(self.archive.runs(self._files(RUN), "id = ?", (run_id,), "")), None)
+
+    def _files(self, holds: str, after: int = -1, before: int | None = None) -> list[ArchiveFile]:
+        """The files of the archive that may hold what belongs to these places of the log."""
+        last = before if before is not None else 1 << 62
+        return self._rows(sql.ARCHIVE, "holds = ? AND last_seq >= ? AND first_seq <= ?", (holds, after, last))
 
     async def runs(
         self,
@@ -192,21 +260,46 @@ class SqliteStore:
         process: str | None = None,
         key: str | None = None,
         correlation_id: str | None = None,
+        event_seq: int | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
         after: tuple[int, str] = (-1, ""),
         limit: int = 1000,
         newest: bool = False,
     ) -> list[RunRow]:
-        where, values = _filters(process=process, key=key, correlation_id=correlation_id)
+        where, values = _filters(process=process, key=key, correlation_id=correlation_id, event_seq=event_seq)
         if states:
             where = _and(where, f"state IN ({sql.marks(states)})")
             values += [state.value for state in states]
-        where = _and(where, "(event_seq, id) > (?, ?)")
-        rows = self._rows(sql.RUN, where, [*values, *after], _tail(("event_seq", "id"), limit, newest))
-        return _in_order(rows, newest)
+        where, values = _period("started_at", since, until, where, values)
+        where, values = _and(where, "(event_seq, id) > (?, ?)"), [*values, *after]
+        tail = _tail(sql.RUN_ORDER, limit, newest)
+        found = self._rows(sql.RUN, where, values, tail)
+        if not states or any(state.ended for state in states):
+            # read after the tables: what moved in between is found twice, never missed
+            files = self._files(RUN, after[0] if event_seq is None else event_seq, event_seq)
+            found = _merged([*found, *self.archive.runs(files, where, values, tail)], limit, newest) if files else found
+        return _in_order(found, newest)
 
     async def count_runs(self) -> dict[tuple[str, str], int]:
-        text = "SELECT process, state, count(*) FROM run GROUP BY process, state"
-        return {(process, state): count for process, state, count in self._reader.execute(text)}
+        return {(process, state): number for process, _, state, number in self._read(sql.TALLY, ("run",))}
+
+    async def runs_in_flight(self) -> list[InFlight]:
+        open_states = ", ".join(f"'{state.value}'" for state in RunState if not state.ended)
+        text = (
+            f"SELECT process, version, count(*), min(started_at) FROM run WHERE state IN ({open_states}) "
+            "GROUP BY process, version ORDER BY process, 4, version"
+        )
+        return [
+            InFlight(process=process, version=version, runs=runs, oldest_at=from_micros(oldest))
+            for process, version, runs, oldest in self._reader.execute(text)
+        ]
+
+    async def process_version(self, process: str, version: str) -> ProcessVersion | None:
+        return self._row(sql.VERSION, "process = ? AND version = ?", (process, version))
+
+    async def process_versions(self) -> list[ProcessVersion]:
+        return self._rows(sql.VERSION, tail="ORDER BY first_seen_at, process, version")
 
     async def events_after(self, seq: int, limit: int = 1000) -> list[LoggedEvent]:
         return self._events("seq > ?", (seq,), limit)
@@ -215,9 +308,8 @@ class SqliteStore:
         found = self._events("source = ? AND id = ?", (source, id), 1)
         return found[0] if found else None
 
-    async def first_event(self, topic: str, after_seq: int) -> LoggedEvent | None:
-        found = self._events("topic = ? AND seq > ?", (topic, after_seq), 1)
-        return found[0] if found else None
+    async def first_event(self, topic: str) -> LoggedEvent | None:
+        return await self._first_events.find((topic,))
 
     async def events(
         self,
@@ -234,8 +326,8 @@ class SqliteStore:
         if type is not None and subject is not None:
             where, values = _and(where, "topic = ?"), [*values, topic(type, subject)]
         elif type is not None:
-            where = _and(where, "topic >= ? AND topic < ?")
-            values += [f"{type}:", f"{type};"]  # ";" is the character behind ":"
+            kinds = type_names(type)
+            where, values = _and(where, f"type IN ({sql.marks(kinds)})"), [*values, *kinds]
         if naming is not None:
             where, values = _and(where, "instr(data, ?) > 0"), [*values, naming.encode()]
         return self._events(_and(where, "seq > ?"), [*values, after_seq], limit, newest)
@@ -249,9 +341,8 @@ class SqliteStore:
         return self._rows(sql.WAIT, "due_at <= ?", (to_micros(now),), f"ORDER BY due_at LIMIT {limit:d}")
 
     async def references(self, wanted: Sequence[tuple[str, str, str]]) -> dict[tuple[str, str, str], Reference]:
-        where = "connection = ? AND kind = ? AND canonical_id = ?"
-        found = {key: self._row(sql.REFERENCE, where, key) for key in wanted}
-        return {key: reference for key, reference in found.items() if reference is not None}
+        found = await asyncio.gather(*map(self._references.find, wanted))
+        return {key: reference for key, reference in zip(wanted, found, strict=True) if reference is not None}
 
     async def referenced(self, external_id: str, connection: str | None = None) -> list[Reference]:
         where, values = "(external_id = ? OR display = ?)", [external_id, external_id]
@@ -290,6 +381,42 @@ class SqliteStore:
     async def lanes(self) -> list[LaneStatus]:
         return self._rows(sql.LANE, tail="ORDER BY connection")
 
+    # --- archive and export -------------------------------------------------------------------------------------------
+
+    async def ended_months(self, before: datetime) -> list[EndedMonth]:
+        month = "strftime('%Y-%m', ended_at / 1000000, 'unixepoch')"
+        size = "coalesce(sum(length(payload) + length(name) + length(kind)), 0)"
+        text = (
+            f"SELECT {month}, count(DISTINCT run.id), count(journal.run_id), {size} "
+            "FROM run LEFT JOIN journal ON journal.run_id = run.id WHERE ended_at < ? GROUP BY 1 ORDER BY 1"
+        )
+        rows = self._reader.execute(text, (to_micros(before),))
+        return [EndedMonth(month=m, runs=runs, entries=entries, bytes=held) for m, runs, entries, held in rows]
+
+    async def ended_runs(self, before: datetime, limit: int = 1000) -> list[RunRow]:
+        return self._rows(sql.RUN, "ended_at < ?", (to_micros(before),), f"ORDER BY ended_at, id LIMIT {limit:d}")
+
+    async def kept_of(self, run_ids: Sequence[str]) -> tuple[list[JournalEntry], list[Wait]]:
+        which = f"run_id IN ({sql.marks(run_ids)})"
+        order = "ORDER BY run_id, position"
+        return self._rows(sql.JOURNAL, which, run_ids, order), self._rows(sql.WAIT, which, run_ids, order)
+
+    async def archive_files(self) -> list[ArchiveFile]:
+        return self._rows(sql.ARCHIVE, tail="ORDER BY name")
+
+    async def rows(
+        self, record: type[R], since: datetime | None = None, until: datetime | None = None
+    ) -> AsyncIterator[list[R]]:
+        connection = connect(self.path, read_only=True)  # of its own: one read transaction from beginning to end
+        try:
+            connection.execute("BEGIN")
+            codec, text, values = sql.dump(record, *(to_micros(at) if at else None for at in (since, until)))
+            found = connection.execute(text, values)
+            while page := found.fetchmany(ROWS_AT_ONCE):
+                yield [codec.decode(row) for row in page]
+        finally:
+            connection.close()
+
 
 def connect(path: Path, *, read_only: bool = False) -> Any:
     """A connection with the pragmas that durability rests on. Raises ConfigurationError."""
@@ -305,56 +432,25 @@ def connect(path: Path, *, read_only: bool = False) -> Any:
     return connection
 
 
-def _write_all(connection: Any, batches: Sequence[Batch]) -> list[list[AppendResult]]:
-    def many(table: sql.TableOf[R], records: Iterable[R], text: str) -> int:
-        values = [table.codec.encode(record) for record in records]
-        return connection.executemany(text, values).rowcount - len(values) if values else 0
-
-    many(sql.RUN, (r for b in batches for r in b.runs), sql.RUN.upsert)
-    many(sql.JOURNAL, (e for b in batches for e in b.journal), sql.JOURNAL.insert)
-    if many(sql.EFFECT, (e for b in batches for e in b.effects), sql.EFFECT.upsert):
-        raise ConcurrencyConflict("an effect that is settled cannot move again")
-    many(sql.REFERENCE, (r for b in batches for r in b.references), sql.REFERENCE.upsert)
-    many(sql.ENTITY, (e for b in batches for e in b.entities), sql.ENTITY.upsert)
-    many(sql.CASE, (c for b in batches for c in b.cases), sql.CASE.upsert)
-    many(sql.WAIT, (w for b in batches for w in b.waits), sql.WAIT.upsert)
-    over = [place for b in batches for place in b.waits_over]
-    if over:
-        connection.executemany(sql.END_WAIT, over)
-    many(sql.CURSOR, (c for b in batches for c in b.cursors), sql.CURSOR.upsert)
-    many(sql.LANE, (s for b in batches for s in b.lanes), sql.LANE.upsert)
-    return _append_all(connection, batches) if any(b.events for b in batches) else [[] for _ in batches]
-
-
-def _append_all(connection: Any, batches: Sequence[Batch]) -> list[list[AppendResult]]:
-    row = connection.execute(f"SELECT {sql.EVENT_COLUMNS} FROM event ORDER BY seq DESC LIMIT 1").fetchone()
-    last = sql.EVENT.decode(row) if row else None
-    fresh: dict[tuple[str, str], LoggedEvent] = {}
-    now = datetime.now(UTC)
-
-    def append(event: Event) -> AppendResult:
-        nonlocal last
-        known = fresh.get((event.source, event.id)) or _known(connection, event)
-        if known is not None:
-            same = known.content_hash() == event.content_hash()
-            return AppendResult(Appended.DUPLICATE if same else Appended.CONFLICT, known)
-        last = fresh[event.source, event.id] = log_event(event, last, now)
-        return AppendResult(Appended.NEW, last)
-
-    results = [[append(event) for event in batch.events] for batch in batches]
-    connection.executemany(sql.INSERT_EVENT, [(*sql.EVENT.encode(e), e.topic) for e in fresh.values()])
-    return results
-
-
-def _known(connection: Any, event: Event) -> LoggedEvent | None:
-    text = f"SELECT {sql.EVENT_COLUMNS} FROM event WHERE source = ? AND id = ?"
-    row = connection.execute(text, (event.source, event.id)).fetchone()
-    return sql.EVENT.decode(row) if row else None
-
-
-def _filters(**wanted: str | None) -> tuple[str, list[Any]]:
+def _filters(**wanted: str | int | None) -> tuple[str, list[Any]]:
     given = {name: value for name, value in wanted.items() if value is not None}
     return " AND ".join(f'"{name}" = ?' for name in given), list(given.values())
+
+
+def _period(
+    column: str, since: datetime | None, until: datetime | None, where: str, values: list[Any]
+) -> tuple[str, list[Any]]:
+    if since is not None:
+        where, values = _and(where, f"{column} >= ?"), [*values, to_micros(since)]
+    if until is not None:
+        where, values = _and(where, f"{column} < ?"), [*values, to_micros(until)]
+    return where, values
+
+
+def _merged(runs: list[RunRow], limit: int, newest: bool) -> list[RunRow]:
+    """Runs of the tables and of the archive, each once, in the order that both were read in."""
+    by_id = {run.id: run for run in runs}
+    return sorted(by_id.values(), key=lambda run: (run.event_seq, run.id), reverse=newest)[:limit]
 
 
 def _tail(order: Sequence[str], limit: int, newest: bool) -> str:
@@ -397,13 +493,11 @@ def _explained(error: BaseException, path: Path) -> BaseException:
     if isinstance(error, sqlite.IntegrityError) and "UNIQUE" in text:
         return ConcurrencyConflict(f"{path}: {text}")
     if "full" in text:
-        return ConfigurationError(
-            f"{path}: the disk is full; free some space and start again, nothing acknowledged is lost"
-        )
+        return StoreFailed(f"{path}: the disk is full; free some space and start again, nothing acknowledged is lost")
     if "readonly" in text or "unable to open" in text:
-        return ConfigurationError(f"{path}: the file or its folder cannot be written; check its owner and permissions")
+        return StoreFailed(f"{path}: the file or its folder cannot be written; check its owner and permissions")
     if "locked" in text:
-        return ConfigurationError(f"{path}: another program holds the database; stop it, then try again")
+        return StoreFailed(f"{path}: another program holds the database; stop it, then try again")
     if "not a database" in text or "malformed" in text:
-        return ConfigurationError(f"{path}: this is not a Tieline database, or it is damaged; restore it from a backup")
-    return ConfigurationError(f"{path}: {text}") if isinstance(error, sqlite.Error) else error
+        return StoreFailed(f"{path}: this is not a Tieline database, or it is damaged; restore it from a backup")
+    return StoreFailed(f"{path}: {text}") if isinstance(error, sqlite.Error) else error

@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from tieline.engine.records import (
+    ArchiveFile,
     CaseRow,
     CaseState,
     Cursor,
@@ -16,6 +17,7 @@ from tieline.engine.records import (
     EntityRow,
     JournalEntry,
     LaneStatus,
+    ProcessVersion,
     Reference,
     RunRow,
     RunState,
@@ -42,6 +44,16 @@ class TableOf(Generic[R]):
             f" WHERE {guard}" if guard else ""
         )
 
+    def select_keys(self, keys: Sequence[str], number: int, condition: str = "") -> str:
+        """Select the rows of `number` keys, given one after the other, each as the columns `keys`."""
+        asked = ", ".join([f"({marks(keys)})"] * number)
+        columns = ", ".join(f'{self.name}."{name}"' for name in self.codec.columns)
+        match = " AND ".join(f'{self.name}."{name}" = asked."{name}"' for name in keys)
+        names = ", ".join(f'"{name}"' for name in keys)
+        return f"WITH asked ({names}) AS (VALUES {asked}) SELECT {columns} FROM asked JOIN {self.name} ON {match}" + (
+            f" WHERE {condition}" if condition else ""
+        )
+
     def select(self, where: str = "", tail: str = "") -> str:
         return f"SELECT {self.columns} FROM {self.name}" + (f" WHERE {where}" if where else "") + f" {tail}"
 
@@ -56,13 +68,20 @@ def _quoted(states: Sequence[str]) -> str:
 
 RUN = TableOf("run", RunRow, ("id",), f'"run".state NOT IN ({_quoted([s.value for s in RunState if s.ended])})')
 JOURNAL = TableOf("journal", JournalEntry, ("run_id", "position"))
+EFFECT_KEY = ("connection", "kind", "canonical_id", "action")
 EFFECT = TableOf(
     "effect",
     Effect,
-    ("connection", "kind", "canonical_id", "action", "revision"),
+    (*EFFECT_KEY, "revision"),
     f'"effect".state NOT IN ({_quoted([s.value for s in EffectState if s.settled])})',
 )
-REFERENCE = TableOf("reference", Reference, ("connection", "kind", "canonical_id"))
+LATEST_EFFECT = (
+    "effect.revision = (SELECT max(e.revision) FROM effect AS e WHERE "
+    + " AND ".join(f'e."{name}" = asked."{name}"' for name in EFFECT_KEY)
+    + ")"
+)
+REFERENCE_KEY = ("connection", "kind", "canonical_id")
+REFERENCE = TableOf("reference", Reference, REFERENCE_KEY)
 ENTITY = TableOf("entity", EntityRow, ("kind", "id"))
 CASE = TableOf(
     "case",
@@ -74,8 +93,53 @@ CASE = TableOf(
 WAIT = TableOf("wait", Wait, ("run_id", "position"))
 CURSOR = TableOf("cursor", Cursor, ("name",))
 LANE = TableOf("lane", LaneStatus, ("connection",))
+VERSION = TableOf("process_version", ProcessVersion, ("process", "version"), "false")
+ARCHIVE = TableOf("archive", ArchiveFile, ("name",))
 
 EVENT: Codec[LoggedEvent] = Codec(LoggedEvent)
 EVENT_COLUMNS = ", ".join(EVENT.columns)
+EVENT_ORDER = ("seq",)
+EFFECT_ORDER = ("intended_at", "rowid")
+RUN_ORDER = ("event_seq", "id")
+TALLY = "SELECT a, b, state, number FROM tally WHERE counted = ? AND number > 0 ORDER BY a, b, state"
+
+
+def first_at_topics(number: int) -> str:
+    """Select the topic and the row of the first event at each of `number` topics."""
+    asked = ", ".join(["(?)"] * number)
+    return (
+        f"WITH asked (at) AS (VALUES {asked}) SELECT topic, {EVENT_COLUMNS} FROM asked JOIN event ON seq = "
+        "(SELECT min(first.seq) FROM event AS first WHERE first.topic = asked.at)"
+    )
+
+
 INSERT_EVENT = f"INSERT INTO event ({EVENT_COLUMNS}, topic) VALUES ({marks(EVENT.columns)}, ?)"
 END_WAIT = "DELETE FROM wait WHERE run_id = ? AND position = ?"
+FORGET = {
+    "run": f"DELETE FROM run WHERE id = ? AND state IN ({_quoted([s.value for s in RunState if s.ended])})",
+    "journal": "DELETE FROM journal WHERE run_id = ?",
+    "wait": "DELETE FROM wait WHERE run_id = ?",
+}
+"""Take a run that ended out of the tables."""
+_TIMES: dict[type[msgspec.Struct], tuple[str, str, str]] = {
+    LoggedEvent: ("event", "recorded_at", "seq"),
+    Effect: ("effect", "intended_at", "intended_at, connection, kind, canonical_id, action, revision"),
+    Reference: ("reference", "at", "at, connection, kind, canonical_id"),
+    CaseRow: ("case", "opened_at", "opened_at, id"),
+}
+"""What is exported: table, the time a row belongs to, order."""
+
+
+def dump(record: type[R], since: int | None, until: int | None) -> tuple[Codec[R], str, list[int]]:
+    """How every row of a time is read: codec, statement, values."""
+    table, at, order = _TIMES[record]
+    bounds = [(sign, value) for sign, value in ((">=", since), ("<", until)) if value is not None]
+    where = " AND ".join(f'"{at}" {sign} ?' for sign, _ in bounds)
+    if where and record is LoggedEvent:
+        # clocks are set back at times: from the first event of the time to its last, none is left out
+        where = f"seq BETWEEN (SELECT min(seq) FROM event WHERE {where}) AND (SELECT max(seq) FROM event WHERE {where})"
+        bounds *= 2
+    codec = Codec(record)
+    columns = ", ".join(f'"{name}"' for name in codec.columns)
+    text = f'SELECT {columns} FROM "{table}" {f"WHERE {where} " if where else ""}ORDER BY {order}'
+    return codec, text, [value for _, value in bounds]

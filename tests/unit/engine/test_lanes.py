@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tieline.engine import lanes
-from tieline.engine.lanes import Lane, Priority, Work
+from tieline.engine.lanes import Caller, Lane, Priority, Work, asked_by
 from tieline.engine.ports import Limits
 from tieline.errors import OutcomeUnknown, RateLimited, RejectedByVendor, VendorUnavailable
 
@@ -41,6 +41,12 @@ class Desk:
 
 def lane(slots: int = 8, per_second: float = 0.0) -> Lane:
     return Lane("erp", Limits(slots=slots, per_second=per_second))
+
+
+async def ask(way: Lane, work: Work, payload: Any, priority: Priority = Priority.POSTING, process: str = "") -> Any:
+    """A call on behalf of a process."""
+    with asked_by(Caller(process, priority=priority)):
+        return await way.call(work, payload)
 
 
 async def test_what_is_ready_together_travels_together() -> None:
@@ -77,29 +83,12 @@ async def test_slots_are_the_accounts_and_concurrency_is_the_kinds() -> None:
 async def test_postings_go_first() -> None:
     desk = Desk(delay_s=0.001)
     work, way = Work("w", desk.perform), lane(slots=1)
-    first = asyncio.create_task(way.call(work, "running", Priority.BACKGROUND))
+    first = asyncio.create_task(ask(way, work, "running", Priority.BACKGROUND))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    late = [way.call(work, f"background {n}", Priority.BACKGROUND) for n in range(2)]
-    await asyncio.gather(first, *late, way.call(work, "master", Priority.MASTER_DATA), way.call(work, "posting"))
+    late = [ask(way, work, f"background {n}", Priority.BACKGROUND) for n in range(2)]
+    await asyncio.gather(first, *late, ask(way, work, "master", Priority.MASTER_DATA), way.call(work, "posting"))
     assert [c[0] for c in desk.calls[-4:]] == ["posting", "master", "background 0", "background 1"]
-
-
-async def test_a_stream_of_postings_does_not_starve_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is less urgent goes before what is more urgent once it is old enough."""
-    monkeypatch.setattr(lanes, "AGE_S", 0.01)
-    desk = Desk(delay_s=0.001)
-    work, way = Work("w", desk.perform), lane(slots=1)
-    starved = asyncio.create_task(way.call(work, "background", Priority.BACKGROUND))
-    pending: set[asyncio.Task[Any]] = set()
-    end = time.monotonic() + 2
-    while not starved.done() and time.monotonic() < end:
-        pending |= {asyncio.create_task(way.call(work, "posting")) for _ in range(3)}
-        await asyncio.sleep(0.001)
-    assert starved.done()
-    assert ["posting"] in desk.calls[: desk.calls.index(["background"])]
-    await way.close()
-    await asyncio.gather(*pending, return_exceptions=True)
 
 
 async def test_a_system_that_is_down_is_tried_by_one_call_until_it_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
