@@ -75,15 +75,16 @@ async def get_case(store: Store, case_id: str) -> CaseRow:
     return case
 
 
-async def chosen(store: Store, case_id: str | None, cause: str | None) -> list[CaseRow]:
-    """The case named, or every open case of a cause. Raises TielineError when there is none."""
-    if (case_id is None) == (cause is None):
-        raise TielineError("name either a case or, with --cause, all open cases of one cause")
+async def chosen(store: Store, case_id: str | None, cause: str | None, case_class: str | None = None) -> list[CaseRow]:
+    """The case named, or every open case of a cause or a class. Raises TielineError when there is none."""
+    if sum(what is not None for what in (case_id, cause, case_class)) != 1:
+        raise TielineError("name a case, or with --cause or --class all open cases of one cause or class")
     if case_id is not None:
         return [await get_case(store, case_id)]
-    found = await store.cases(states=[CaseState.OPEN], cause=cause, limit=1_000_000)
+    found = await store.cases(states=[CaseState.OPEN], cause=cause, case_class=case_class, limit=1_000_000)
     if not found:
-        raise TielineError(f"no open case has the cause {cause!r}; `tieline cases` lists the causes")
+        what = f"the cause {cause!r}" if cause is not None else f"the class {case_class!r}"
+        raise TielineError(f"no open case has {what}; `tieline cases list --each` shows what there is")
     return found
 
 

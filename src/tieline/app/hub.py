@@ -11,9 +11,10 @@ import structlog
 import uvicorn
 
 from tieline.api.intake import intake_app
+from tieline.app.archive import archive_forever
 from tieline.app.intake import Intake, poll_forever
 from tieline.app.project import Project
-from tieline.app.wiring import only_worker, open_store, working
+from tieline.app.wiring import PLAIN, Seam, only_worker, working
 from tieline.engine.lanes import cancel
 from tieline.engine.worker import Worker
 from tieline.errors import ConfigurationError
@@ -25,7 +26,7 @@ _log = structlog.get_logger("tieline.hub")
 
 
 @asynccontextmanager
-async def running(project: Project, port: int | None = None) -> AsyncIterator[tuple[Worker, str]]:
+async def running(project: Project, port: int | None = None, seam: Seam = PLAIN) -> AsyncIterator[tuple[Worker, str]]:
     """Run the hub until the block ends; yields the worker and the base URL of its intake.
 
     Raises ConfigurationError for a port in use, a database that cannot be used or another hub on it.
@@ -35,9 +36,9 @@ async def running(project: Project, port: int | None = None) -> AsyncIterator[tu
         closing(_listen(hub.host, hub.port if port is None else port)) as listening,
         only_worker(project.settings.database),
     ):
-        store = open_store(project)
+        store = seam.store(project)
         try:
-            async with working(project, store) as worker:
+            async with working(project, store, seam) as worker:
                 intake = Intake(worker)
                 server = _Server(
                     uvicorn.Config(
@@ -55,6 +56,8 @@ async def running(project: Project, port: int | None = None) -> AsyncIterator[tu
                     for stream in worker.connection(connection.name).connector.manifest.streams
                     if connection.poll_s > 0
                 ]
+                if project.settings.archive.after_days:
+                    tasks.append(asyncio.create_task(archive_forever(project.settings)))
                 while not server.started and not tasks[0].done():  # noqa: ASYNC110 - uvicorn offers no event
                     await asyncio.sleep(0.01)  # whoever is told the address may use it
                 try:

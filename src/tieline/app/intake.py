@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from datetime import datetime
 from functools import partial
 
 import structlog
 
 from tieline.engine.cases import nobody_reads
-from tieline.engine.lanes import Priority
+from tieline.engine.lanes import Caller, Priority, asked_by
 from tieline.engine.ports import Changes, Notice
 from tieline.engine.records import Cursor
 from tieline.engine.worker import Worker
-from tieline.errors import ConfigurationError, InvalidMessage, PermanentError, TielineError
+from tieline.errors import ConfigurationError, InvalidMessage, PermanentError, TielineError, VendorUnavailable
 from tieline.events import Event, VendorNotified, make_event
 
 _log = structlog.get_logger("tieline.intake")
@@ -97,21 +98,26 @@ async def poll_once(worker: Worker, connection: str, stream: str) -> int:
     known = await worker.store.cursor(name)
     at, missed = known.value if known else "", 0
     while True:
-        page: Changes = await link.read(
-            f"poll {stream}", partial(link.connector.changes, stream, at), Priority.BACKGROUND
-        )
+        with asked_by(Caller("sweep", priority=Priority.BACKGROUND)):
+            page: Changes = await link.read(f"poll {stream}", partial(link.connector.changes, stream, at))
         events = [
-            make_event(
-                VendorNotified(connection=connection, kind=page.kind, native_id=native_id, stamp=stamp),
-                source=connection,
-                id=f"poll/{page.kind}/{native_id}@{stamp}",
-                time=worker.clock.now(),
-            )
+            _swept(connection, page.kind, native_id, stamp, page.actions.get(native_id, ""), worker.clock.now())
             for native_id, stamp in page.changed
         ]
+        if page.more and page.cursor == at:
+            raise VendorUnavailable(f"{connection} says that there is more of {stream}, and its cursor stands still")
         at = page.cursor
         moved = Cursor(name=name, value=at, updated_at=worker.clock.now())
-        missed += sum([await worker.store.first_event(event.topic, 0) is None for event in events])
+        missed += sum([await worker.store.first_event(event.topic) is None for event in events])
         await worker.append(events, cursors=[moved] if at != (known.value if known else "") else [])
         if not page.more:
             return missed
+
+
+def _swept(connection: str, kind: str, native_id: str, stamp: str, action: str, now: datetime) -> Event:
+    """What a stream tells of a record; a deletion is told apart from a change of the same second."""
+    told = f"poll/{kind}/{native_id}@{stamp}" + (f"/{action}" if action else "")
+    hint = VendorNotified(
+        connection=connection, kind=kind, native_id=native_id, action=action or "changed", stamp=stamp
+    )
+    return make_event(hint, source=connection, id=told, time=now)

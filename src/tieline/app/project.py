@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from tieline.domain import KINDS
 from tieline.engine.cases import CasePolicy
 from tieline.engine.ports import Connector
 from tieline.engine.process import Process, registry
+from tieline.engine.source import Source, load
 from tieline.errors import ConfigurationError
 from tieline.mapping import MappingSet, Problem, schema_of
 from tieline.mapping.problems import ProblemsFound
@@ -103,8 +104,22 @@ def load_project(settings: Settings) -> Project:
 
 
 def installed_connectors() -> dict[str, ConnectorType]:
-    """Every connector that an installed package offers, by name."""
-    return {point.name: point.load() for point in entry_points(group=ENTRY_POINTS)}
+    """Every connector that an installed package offers, by name. Raises ConfigurationError for one that is broken."""
+    return {point.name: _loaded(point) for point in entry_points(group=ENTRY_POINTS)}
+
+
+def _loaded(point: EntryPoint) -> ConnectorType:
+    try:
+        kind = point.load()
+    except Exception as error:  # anything can go wrong in a package of somebody else
+        package = point.dist.name if point.dist else point.value
+        raise ConfigurationError(
+            f"the connector {point.name!r} of the package {package} cannot be loaded: {type(error).__name__}: {error}; "
+            "repair or uninstall that package"
+        ) from error
+    if not isinstance(kind, ConnectorType):
+        raise ConfigurationError(f"the connector {point.name!r}: {point.value} is no ConnectorType")
+    return kind
 
 
 def load_mappings(root: Path, connectors: Mapping[str, ConnectorType]) -> MappingSet:
@@ -164,15 +179,11 @@ def _process_modules(settings: Settings) -> list[Any]:
     folder = settings.root / "processes"
     own = sorted(folder.glob("*.py")) if folder.is_dir() else []
     for path in own:
-        spec = importlib.util.spec_from_file_location(f"project_processes.{path.stem}", path)
-        if spec is None or spec.loader is None:
-            raise ConfigurationError(f"{path}: this is not a Python module")
-        module = importlib.util.module_from_spec(spec)
         try:
-            spec.loader.exec_module(module)
-        except (ImportError, SyntaxError, NameError) as error:
+            text = importlib.util.decode_source(path.read_bytes())
+            modules.append(load(Source.of(f"project_processes.{path.stem}", text), str(path), kept=False))
+        except (ImportError, SyntaxError, NameError, ValueError) as error:
             raise ConfigurationError(f"{path}: {type(error).__name__}: {error}") from error
-        modules.append(module)
     missing = [m.__name__ for m in modules if not hasattr(m, "PROCESSES")]
     if missing:
         raise ConfigurationError(f"process module {missing[0]} has no list PROCESSES")

@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -19,6 +19,7 @@ from tieline.errors import ConfigurationError
 FILE_NAME = "tieline.toml"
 SECRET_SCHEMES = ("env:", "file:")
 _SECRET_WORDS = ("secret", "password", "private_key", "token")
+S = TypeVar("S", bound=msgspec.Struct)
 
 
 class HubSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -27,6 +28,18 @@ class HubSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     host: str = "127.0.0.1"
     port: int = 8800
     poll_s: float = 30.0
+
+
+class ArchiveSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where ended runs are archived (`""`: the folder `archive` beside the database), and after how many days the hub
+    does it by itself, a whole month at a time (0: never)."""
+
+    folder: str = ""
+    after_days: int = 0
+
+    def __post_init__(self) -> None:
+        if self.after_days < 0:
+            raise ValueError("after_days must be 0 or more")
 
 
 class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,7 +63,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     database: Path
     processes: tuple[str, ...]
     hub: HubSettings
+    archive: ArchiveSettings
     connections: dict[str, ConnectionSettings]
+
+    @property
+    def archive_folder(self) -> Path:
+        return self.root / self.archive.folder if self.archive.folder else self.database.parent / "archive"
 
 
 SHIPPED_PROCESSES = (
@@ -87,12 +105,14 @@ def load_settings(
     reader = _Reader(path, text, environment, os.environ if environ is None else environ, secrets)
     if environment:
         tree = _overlay(tree, reader.section(tree, "environments").get(environment), environment, path)
-    reader.only(tree, ("project", "hub", "connections", "environments"), "")
+    reader.only(tree, ("project", "hub", "archive", "connections", "environments"), "")
     project = reader.section(tree, "project")
     reader.only(project, ("name", "database", "processes"), "project.")
     hub = reader.section(tree, "hub")
     reader.only(hub, HubSettings.__struct_fields__, "hub.")
     hub_settings = reader.convert(hub, HubSettings, "hub")
+    archive = reader.section(tree, "archive")
+    reader.only(archive, ArchiveSettings.__struct_fields__, "archive.")
     return Settings(
         name=str(project.get("name") or root.name),
         environment=environment,
@@ -100,6 +120,7 @@ def load_settings(
         database=root / str(project.get("database", "tieline.db")),
         processes=reader.names("project.processes", project.get("processes", SHIPPED_PROCESSES)),
         hub=hub_settings,
+        archive=reader.convert(archive, ArchiveSettings, "archive"),
         connections={
             name: reader.connection(name, options, hub_settings.poll_s)
             for name, options in reader.section(tree, "connections").items()
@@ -127,7 +148,7 @@ class _Reader:
                 hint = f"; did you mean '{near[0]}'?" if near else f"; known: {', '.join(known)}"
                 raise ConfigurationError(f"{self._where(prefix + key)}: unknown setting '{prefix}{key}'{hint}")
 
-    def convert(self, tree: dict[str, Any], kind: type[HubSettings], name: str) -> HubSettings:
+    def convert(self, tree: dict[str, Any], kind: type[S], name: str) -> S:
         try:
             return msgspec.convert(tree, kind)
         except msgspec.ValidationError as error:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
+import msgspec
+
 from tieline.app.project import Project
+from tieline.app.settings import Settings
 from tieline.engine.clock import SystemClock
 from tieline.engine.effects import Connection
 from tieline.engine.lanes import Lane
-from tieline.engine.ports import Operation, Store, Wire
+from tieline.engine.ports import Clock, Connector, Operation, Store, Wire
 from tieline.engine.worker import Worker
 from tieline.errors import ConfigurationError
 from tieline.events import ValueMapCorrected
@@ -38,12 +41,23 @@ class TableTranslator:
 
 def open_store(project: Project) -> SqliteStore:
     """The project's store. Raises ConfigurationError."""
-    return SqliteStore(project.settings.database)
+    return SqliteStore(project.settings.database, archive=project.settings.archive_folder)
 
 
-def open_reader(database: Path) -> Store:
+def open_reader(settings: Settings) -> SqliteStore:
     """A store for looking at it beside a hub that works on it. Raises ConfigurationError."""
-    return SqliteStore(database, read_only=True)
+    return SqliteStore(settings.database, read_only=True, archive=settings.archive_folder)
+
+
+class Seam(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a proof stands between the engine and its disk, its systems and its time; plain, nothing stands there."""
+
+    store: Callable[[Project], Store] = open_store
+    connector: Callable[[Connector], Connector] = lambda connector: connector
+    clock: Callable[[], Clock] = SystemClock
+
+
+PLAIN = Seam()
 
 
 @contextmanager
@@ -69,10 +83,11 @@ def only_worker(database: Path) -> Iterator[None]:
         yield
 
 
-def connect(project: Project) -> dict[str, Connection]:
+def connect(project: Project, seam: Seam = PLAIN) -> dict[str, Connection]:
     """Every connection of the project behind its lane, not yet connected."""
-    connectors = [project.open(c) for c in project.settings.connections.values()]
-    return {c.name: Connection(c, Lane(c.name, c.manifest.limits)) for c in connectors}
+    connectors = [seam.connector(project.open(c)) for c in project.settings.connections.values()]
+    clock = seam.clock()
+    return {c.name: Connection(c, Lane(c.name, c.manifest.limits, clock)) for c in connectors}
 
 
 def make_resources(project: Project, connections: dict[str, Connection]) -> Resources:
@@ -82,9 +97,9 @@ def make_resources(project: Project, connections: dict[str, Connection]) -> Reso
 
 
 @asynccontextmanager
-async def working(project: Project, store: Store) -> AsyncIterator[Worker]:
+async def working(project: Project, store: Store, seam: Seam = PLAIN) -> AsyncIterator[Worker]:
     """A worker on the project's store, with corrections of value maps replayed; stopped cleanly at the end."""
-    connections = connect(project)
+    connections = connect(project, seam)
     resources = make_resources(project, connections)
     await replay_corrections(store, resources)
     worker = Worker(
@@ -93,7 +108,7 @@ async def working(project: Project, store: Store) -> AsyncIterator[Worker]:
         connections,
         TableTranslator(resources),
         project.policy_of,
-        SystemClock(),
+        seam.clock(),
         resources=resources,
         observe=resources.observe,
     )

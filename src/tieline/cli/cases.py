@@ -24,6 +24,7 @@ from tieline.storage.sqlite import SqliteStore
 
 CaseId = Annotated[str | None, typer.Argument(help="The case, as `tieline cases` shows it.")]
 Cause = Annotated[str | None, typer.Option(help="All open cases of this cause instead of one case.")]
+OfClass = Annotated[str | None, typer.Option("--class", help="All open cases of this class instead of one case.")]
 Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; kept with the decision.")]
 By = Annotated[str, typer.Option(help="Who decides; default: you.")]
 
@@ -118,12 +119,12 @@ def show(
 def _print_details(case: CaseRow) -> None:
     candidates = case.details.get("candidates")
     if candidates:
-        mine = case.details["customer"]
+        mine = case.details.get("customer") or case.details["document"]
         address = mine.get("billing_address", {})
         rows = [
             [
                 "ours",
-                escape(mine["name"]),
+                escape(str(mine.get("name") or mine.get("title") or mine.get("number") or mine["id"])),
                 escape(", ".join(filter(None, (address.get(k, "") for k in ("street", "city", "country"))))),
                 "",
             ]
@@ -143,16 +144,17 @@ def _decision_command(action: str, help_text: str) -> None:
     def command(
         case_id: CaseId = None,
         cause: Cause = None,
+        case_class: OfClass = None,
         reason: Reason = "",
         by: By = "",
         folder: ProjectFolder = None,
         as_json: AsJson = False,
     ) -> None:
-        _decide(folder, case_id, cause, action, by, reason, {}, as_json)
+        _decide(folder, (case_id, cause, case_class), action, by, reason, {}, as_json)
 
 
 for _action, _help in (
-    ("retry", "Try again as it is: after the cause was mended elsewhere."),
+    ("retry", "Try again as it is: after the cause was mended elsewhere; what is in doubt is asked about first."),
     ("skip", "Go on without this document; say why with --reason."),
     ("cancel", "Cancel the run; what it did is taken back (compensated)."),
     ("approve", "Approve what waits for approval."),
@@ -174,13 +176,26 @@ def link(
     as_json: AsJson = False,
 ) -> None:
     """It stands there already under this id: use that record."""
-    _decide(folder, case_id, None, "link", by, reason, {"external_id": external_id}, as_json)
+    _decide(folder, (case_id, None, None), "link", by, reason, {"external_id": external_id}, as_json)
+
+
+@cases.command("send-again")
+def send_again(
+    case_id: Annotated[str, typer.Argument(help="The case.")],
+    reason: Reason = "",
+    by: By = "",
+    folder: ProjectFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """You looked in the system, and the document does not stand there: send it again."""
+    _decide(folder, (case_id, None, None), "send-again", by, reason, {}, as_json)
 
 
 @cases.command()
 def correct(
     case_id: CaseId = None,
     cause: Cause = None,
+    case_class: OfClass = None,
     field: Annotated[
         list[str] | None, typer.Option("--set", help="FIELD=VALUE of the document; dotted, several times.")
     ] = None,
@@ -197,10 +212,12 @@ def correct(
 ) -> None:
     """Correct the document of a case, or (--map) a value map, which releases every case of the cause."""
     if value_map is None:
-        _decide(folder, case_id, cause, "correct", by, reason, _pairs(field or []), as_json)
+        _decide(folder, (case_id, cause, case_class), "correct", by, reason, _pairs(field or []), as_json)
         return
     if key is None or (as_like is None) == (not column):
         raise typer.BadParameter("--map needs --key and either --like or --column")
+    if case_class is not None:
+        raise typer.BadParameter("--map releases the cases of one cause: name a case or --cause, not --class")
 
     async def work() -> list[str]:
         async with _store(folder) as store:
@@ -221,8 +238,7 @@ def correct(
 
 def _decide(
     folder: Path | None,
-    case_id: str | None,
-    cause: str | None,
+    which: tuple[str | None, str | None, str | None],
     action: str,
     by: str,
     reason: str,
@@ -231,7 +247,7 @@ def _decide(
 ) -> None:
     async def work() -> list[str]:
         async with _store(folder) as store:
-            found = await use.chosen(store, case_id, cause)
+            found = await use.chosen(store, *which)
             return await use.decide(
                 store, found, action, by=by or getpass.getuser(), reason=reason, arguments=arguments
             )

@@ -6,10 +6,12 @@ import asyncio
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from tieline.app.collector import calm_collector
 from tieline.app.logs import configure_logs
 from tieline.app.project import Project
 from tieline.cli.output import AsJson, Environment, ProjectFolder, err, open_project, print_json, run
@@ -36,6 +38,8 @@ def up(
 
 async def _up(project: Project, port: int | None, as_json: bool) -> None:
     from tieline.app.hub import running  # the web server is needed here only, and takes its time to load
+
+    calm_collector()
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -66,9 +70,13 @@ def sandbox_up(
     port: Annotated[
         list[str] | None, typer.Option(help="VENDOR=PORT, or the first of the ports; 0 lets the system choose.")
     ] = None,
+    tls: Annotated[
+        Path | None, typer.Option(help="Serve https; ca.pem, which clients trust, is written into this folder.")
+    ] = None,
 ) -> None:
     """Play vendors on loopback until Ctrl-C; prints one JSON line with their addresses (8801 and up)."""
     command = [sys.executable, "-m", "tieline_sandbox"]
     command += [part for name in vendor or [] for part in ("--vendor", name)]
     command += [part for text in port or ["8801"] for part in ("--port", text)]
+    command += ["--tls", str(tls)] if tls else []
     os.execv(sys.executable, command)  # noqa: S606 - our own module takes this process over, signals and all

@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.markup import escape
 
-from tieline.cli import cases, demo, hub, project, replay, views
+from tieline.cli import archive, backup, cases, connectors, demo, hub, project, replay, torture, versions, views
 from tieline.cli.output import err
 from tieline.errors import ConfigurationError, TielineError
 
@@ -21,9 +21,14 @@ app = typer.Typer(
 project.register(app)
 hub.register(app)
 views.register(app)
+versions.register(app)
 replay.register(app)
 cases.register(app)
+connectors.register(app)
+archive.register(app)
+backup.register(app)
 demo.register(app)
+torture.register(app)
 
 
 def run() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -12,6 +13,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 import typer
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 from tieline.app.project import Project, load_project
@@ -47,6 +49,14 @@ def print_table(title: str, columns: list[str], rows: list[list[Any]], right: fr
             *("" if cell is None else amount(cell) if isinstance(cell, Decimal) else str(cell) for cell in row)
         )
     out.print(table)
+
+
+@contextmanager
+def progress(doing: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A bar on standard error while long work is done, where somebody looks; yields what advances it."""
+    with Progress(console=err, transient=True, disable=not err.is_terminal) as bar:
+        task = bar.add_task(doing, total=total)
+        yield lambda done: bar.advance(task, done)
 
 
 def amount(value: Decimal) -> str:

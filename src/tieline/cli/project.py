@@ -8,10 +8,13 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from tieline.app.project import load_project
+from tieline.app.project import Project, load_project
 from tieline.app.settings import find_project, load_settings
 from tieline.app.template import DEFAULT, make_project
-from tieline.cli.output import AsJson, Environment, ProjectFolder, err, out, print_json
+from tieline.app.versions import left_behind
+from tieline.cli.output import AsJson, Environment, ProjectFolder, err, out, print_json, run
+from tieline.engine.records import InFlight
+from tieline.errors import ConfigurationError
 from tieline.mapping import ExampleResult, ProblemsFound
 
 
@@ -56,10 +59,34 @@ def check(folder: ProjectFolder = None, environment: Environment = "", as_json: 
         "processes": len(project.processes),
         "connections": len(project.settings.connections),
     }
+    behind, notes = _behind(project)
     if as_json:
-        print_json({"ok": True, **counts})
+        print_json({"ok": True, **counts, "on_earlier_versions": behind, "notes": notes})
         return
+    for note in notes:
+        err.print(f"[yellow]note:[/] {escape(note)}", soft_wrap=True)
     out.print("ok: " + ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in counts.items()))
+
+
+def _behind(project: Project) -> tuple[list[InFlight], list[str]]:
+    """Runs that will not go on with the code as it is, and a sentence about each; a database may be unreadable."""
+    try:
+        behind = run(left_behind(project))
+    except ConfigurationError as unreadable:
+        return [], [f"nothing is known about runs in flight: {unreadable}"]
+    return behind, [_finishing(version, project) for version in behind]
+
+
+def _finishing(version: InFlight, project: Project) -> str:
+    """What becomes of runs in flight that began with other code than the project has now."""
+    number = "1 run" if version.runs == 1 else f"{version.runs} runs"
+    since = f"since {version.oldest_at:%d %b %Y}"
+    if version.process not in project.processes:
+        return f"{number} of {version.process} in flight ({since}), which the project has no more, will finish on it"
+    return (
+        f"{version.process} has changed: {number} in flight ({since}) will finish on version {version.version}; "
+        f"`tieline runs move --process {version.process}` shows which could go on with the new one"
+    )
 
 
 def run_examples(folder: ProjectFolder = None, environment: Environment = "", as_json: AsJson = False) -> None:

@@ -32,6 +32,8 @@ def status_of(status: HubView) -> RenderableType:
     ):
         if table is not None:
             parts += ["", f"[bold]{title}[/]", table]
+        if title == "systems":
+            parts += [f"{lane.connection}: {escape(lane.reason)}" for lane in status.lanes if lane.reason]
     if not status.cases:
         parts += ["", "[dim]no open cases[/]"]
     return Group(*parts)
@@ -73,7 +75,7 @@ def _case(now: datetime, one: CasesOfClass) -> list[str]:
 def _lanes(status: HubView) -> Table | None:
     if not status.lanes:
         return None
-    table = _table("system", "state", ">queued", ">in flight", ">calls", ">a call", ">failed", "reason")
+    table = _table("system", "state", ">queued", ">in flight", ">calls", ">a call", ">failed", ">last 24 h")
     for lane in status.lanes:
         table.add_row(*_lane(status, lane))
     return table
@@ -91,8 +93,16 @@ def _lane(status: HubView, lane: LaneStatus) -> list[str]:
         f"{lane.calls:,}",
         each,
         failed,
-        escape(lane.reason),
+        _used(lane),
     ]
+
+
+def _used(lane: LaneStatus) -> str:
+    """Calls of the last 24 hours against the daily quota, where there is one."""
+    if not lane.per_day:
+        return f"{lane.used_today:,}"
+    share = f"{lane.used_today:,} of {lane.per_day:,}"
+    return f"[red]{share}[/]" if lane.used_today >= lane.per_day else share
 
 
 def _runs(status: HubView) -> Table | None:

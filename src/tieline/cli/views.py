@@ -39,7 +39,6 @@ def register(app: typer.Typer) -> None:
     app.command()(status)
     app.command()(events)
     app.command()(effects)
-    app.command()(runs)
 
 
 def trace(
@@ -237,6 +236,7 @@ def _effect_row(effect: listing.EffectLine) -> list[object]:
 
 
 def runs(
+    context: typer.Context,
     process: Annotated[str, typer.Option(help="Only of this process.")] = "",
     state: Annotated[str, typer.Option(help="ready, waiting, done, cancelled, …; default: all but superseded.")] = "",
     deal: Deal = "",
@@ -246,6 +246,8 @@ def runs(
     as_json: AsJson = False,
 ) -> None:
     """List runs of processes, the newest at the end."""
+    if context.invoked_subcommand is not None:
+        return
     found = _look(
         folder, environment, lambda view: listing.list_runs(view, process=process, state=state, deal=deal, limit=limit)
     )

@@ -1,6 +1,6 @@
 """What account executives see of a deal in the CRM: computed from the ledger, written when it changed.
 
-Many events lead here; runs of one deal wait a moment and the newest wins, so a burst is one write.
+Many events lead here; runs of one deal wait until it rests and the newest wins, so a burst is one write.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ from tieline.events import (
     event_name,
 )
 
-LAG_S = 1.0
+LATEST_AFTER_S = 5.0
+"""So long the runs of a deal may keep its status waiting: what they are about to do shall be in it."""
 LONGEST_DETAIL = 250
 
 
@@ -62,7 +63,7 @@ LONGEST_DETAIL = 250
 )
 async def deal_status(run: Run, data: Any) -> None:
     """Write the status of the deal back to its CRM."""
-    await run.pause(LAG_S)
+    await run.pause(LATEST_AFTER_S)
     status: DealStatus | None = await run.step(status_now, run, data.correlation())
     if status is not None:
         crm: str = await run.step(crm_of, run, data.correlation())

@@ -25,6 +25,8 @@ from tieline.events import (
 )
 
 MOST_ANCESTORS = 12
+SETTLES_WITHIN_S = 600.0
+"""How long billing may be ahead of our books: an order in doubt, a system that is down, a restored hub."""
 T = TypeVar("T")
 
 
@@ -200,6 +202,7 @@ async def _contract_of(run: Run, hint: VendorNotified, subscription_number: str)
         raise TransientError(
             f"subscription {subscription_number or '(none)'} in {hint.connection} belongs to no deal we ordered",
             retry_after_s=0.3,
+            patience_s=SETTLES_WITHIN_S,
         )
     return contract
 
@@ -214,7 +217,9 @@ async def _deals_of(run: Run, invoices: list[str]) -> list[str]:
     for invoice_id in invoices:
         invoice = await run.entity("invoice", invoice_id, Invoice)
         if invoice is None:
-            raise TransientError(f"invoice {invoice_id} has not been read yet", retry_after_s=0.3)
+            raise TransientError(
+                f"invoice {invoice_id} has not been read yet", retry_after_s=0.3, patience_s=SETTLES_WITHIN_S
+            )
         deals.append(invoice.contract)
     return list(dict.fromkeys(deals))
 

@@ -143,8 +143,10 @@ def _invalid(won: OpportunityWon, findings: list[Finding]) -> Problem:
 
 async def find_before_create(run: Run, customer: Customer, connections: tuple[str, ...]) -> None:
     """Look for the customer in each system; one match is linked, several are a question for a person."""
-    for connection in connections:
-        candidates: list[Candidate] = await run.step(look_for, run, connection, customer)
+    found: list[list[Candidate]] = await asyncio.gather(
+        *(run.step(look_for, run, connection, customer) for connection in connections)
+    )
+    for connection, candidates in zip(connections, found, strict=True):
         chosen = candidates[0] if len(candidates) == 1 else None
         if len(candidates) > 1:
             chosen = await _ask_which(run, connection, customer, candidates)

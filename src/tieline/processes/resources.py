@@ -97,8 +97,7 @@ class Resources:
     ) -> None:
         self.mappings, self.validation, self.approvals, self.routes = mappings, validation, approvals, routes
         self.facts, self._connections = facts, connections
-        self._lists: dict[tuple[str, str], tuple[float | None, list[Wire]]] = {}
-        self._reading: dict[tuple[str, str], asyncio.Lock] = {}
+        self._lists: dict[tuple[str, str], tuple[float, list[Wire]]] = {}
         self._asked: dict[tuple[str, ...], asyncio.Future[Any]] = {}
         facts.value_map = self.value_map
 
@@ -122,23 +121,39 @@ class Resources:
 
         However many ask at once, the system is asked once.
         """
-        key = (connection, kind)
-        async with self._reading.setdefault(key, asyncio.Lock()):
-            read_at, known = self._lists.get(key, (None, []))
-            if read_at is None or time.monotonic() - read_at > (VERY_FRESH_S if fresh else FRESH_S):
-                link = self._connections[connection]
-                known = await link.read(f"list {kind}", lambda: link.connector.catalogue(kind))
-                self._lists[key] = (time.monotonic(), known)
+        known = self._list((connection, kind), VERY_FRESH_S if fresh else FRESH_S)
+        if known is None:
+            link = self._connections[connection]
+            known = await link.read_for_all(f"list {kind}", lambda: self._read_list(connection, kind))
+        return known
+
+    def _list(self, key: tuple[str, str], seconds: float) -> list[Wire] | None:
+        """A list that was read, if it is not older than so many seconds."""
+        read_at, known = self._lists.get(key, (-seconds, None))
+        return known if time.monotonic() - read_at <= seconds else None
+
+    async def _read_list(self, connection: str, kind: str) -> list[Wire]:
+        known = self._list((connection, kind), VERY_FRESH_S)  # somebody may have asked in the meantime
+        if known is None:
+            known = await self._connections[connection].connector.catalogue(kind)
+            self._lists[connection, kind] = (time.monotonic(), known)
         return known
 
     async def shared(self, key: tuple[str, ...], ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """What `ask()` answers; whoever wants the same at the same time shares one answer."""
-        task = self._asked.get(key)
-        if task is None:
-            task = self._asked[key] = asyncio.ensure_future(ask())
-            task.add_done_callback(lambda _: self._asked.pop(key, None))
-        answer: T = await asyncio.shield(task)
-        return answer
+        me = asyncio.current_task()
+        while True:
+            task = self._asked.get(key)
+            if task is None:
+                task = self._asked[key] = asyncio.ensure_future(ask())
+                task.add_done_callback(lambda _: self._asked.pop(key, None))
+            try:
+                answer: T = await asyncio.shield(task)
+            except asyncio.CancelledError:
+                if not task.cancelled() or me is None or me.cancelling():
+                    raise
+                continue  # whoever asked for all of us went away: ask oneself
+            return answer
 
     def observe(self, event: LoggedEvent) -> None:
         """Told of every event in order: a corrected value map counts from here on."""

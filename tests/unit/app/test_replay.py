@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -11,7 +12,7 @@ from tests.support.fake_system import FakeSystem
 from tests.support.views import view_on
 
 from tieline.app.project import Project, load_project
-from tieline.app.replay import ReplayPlan, plan_replay, request_replay
+from tieline.app.replay import ReplayPlan, Wanted, plan_replay, request_replay
 from tieline.app.settings import load_settings
 from tieline.app.template import make_project
 from tieline.app.views.resolve import NothingFound
@@ -54,9 +55,9 @@ def shop(tmp_path: Path) -> Project:
     return msgspec.structs.replace(loaded, processes=registry(own))
 
 
-async def replayed(shop: Project, worker: Worker, **what: str) -> ReplayPlan:
+async def replayed(shop: Project, worker: Worker, **what: Any) -> ReplayPlan:
     """Plan a replay, ask for it, and let the worker do it."""
-    plan = await plan_replay(shop, view_on(worker.store), **what)
+    plan = await plan_replay(shop, view_on(worker.store), Wanted(**what))
     await request_replay(worker.store, plan, by="ada", reason="test", now=NOW)
     worker.events_arrived()
     await until_idle(worker)
@@ -159,7 +160,7 @@ async def test_a_refused_write_would_be_sent_again(shop: Project) -> None:
         await until_idle(worker)
         await decide(worker, "skip")
         await until_idle(worker)
-        plan = await plan_replay(shop, view_on(store), run="open:1")
+        plan = await plan_replay(shop, view_on(store), Wanted(run="open:1"))
     assert (plan.runs[0].actions[0].action, plan.sends) == ("create", 1)
     assert "Item 4711" in plan.runs[0].actions[0].why
 
@@ -169,7 +170,7 @@ async def test_a_run_that_has_not_ended_is_left_alone(shop: Project) -> None:
     async with working(store, [open_project], system) as worker:
         await worker.append([notified("1", kind="large")])
         await until_idle(worker)
-        plan = await plan_replay(shop, view_on(store), run="open:1")
+        plan = await plan_replay(shop, view_on(store), Wanted(run="open:1"))
     assert plan.runs == []
     assert plan.left_out[0].startswith("open:1 is still waiting")
 
@@ -193,7 +194,7 @@ async def test_a_replay_survives_a_restart(shop: Project) -> None:
     async with working(store, [open_project], system) as worker:
         await worker.append([notified("1")])
         await until_idle(worker)
-    plan = await plan_replay(shop, view_on(store), run="open:1")
+    plan = await plan_replay(shop, view_on(store), Wanted(run="open:1"))
     asked = await request_replay(store, plan, by="ada", reason="", now=NOW)
     async with working(store, [open_project], system) as worker:
         await until_idle(worker)
@@ -205,8 +206,8 @@ async def test_a_replay_survives_a_restart(shop: Project) -> None:
 async def test_a_replay_must_name_one_thing_that_exists(shop: Project) -> None:
     view = view_on(MemoryStore())
     with pytest.raises(ConfigurationError, match="exactly one"):
-        await plan_replay(shop, view, run="a", deal="b")
+        await plan_replay(shop, view, Wanted(run="a", deal="b"))
     with pytest.raises(NothingFound, match="open:9"):
-        await plan_replay(shop, view, run="open:9")
+        await plan_replay(shop, view, Wanted(run="open:9"))
     with pytest.raises(NothingFound, match="'77'"):
-        await plan_replay(shop, view, event="77")
+        await plan_replay(shop, view, Wanted(event="77"))

@@ -16,11 +16,11 @@ import msgspec
 
 from tieline.app import cases as people
 from tieline.app.demo.clerk import BillingClerk
-from tieline.app.demo.deals import Deal, Sales, load, make_sales
+from tieline.app.demo.deals import Sales, load, make_sales
 from tieline.app.demo.export import Export, Loaded, load_export, read_export
 from tieline.app.demo.judge import Sold, Systems, Verdict, judge, read_systems
+from tieline.app.demo.sales import SalesTeam
 from tieline.app.demo.stage import Stage
-from tieline.app.demo.world import SECRETS
 from tieline.app.project import load_project
 from tieline.app.settings import load_settings
 from tieline.engine.records import CaseRow, CaseState
@@ -88,7 +88,7 @@ class _Show:
         self._boxes = stage.sandboxes
         self._faults = 0
         self._approved = 0
-        self._token = ""
+        self._team = SalesTeam(stage)
 
     async def run(self) -> Outcome:
         started = time.monotonic()
@@ -131,7 +131,7 @@ class _Show:
         groups = [sales.deals[at : at + WIN_AT_ONCE] for at in range(0, len(sales.deals), WIN_AT_ONCE)]
         for number, group in enumerate(groups):
             self._tell("deals are won, systems fail", number / len(groups))
-            await self._win(group)
+            await self._team.win([d.opportunity_id for d in group])
             if self._plan.faults and number == len(groups) // 3:
                 await self._fault("netsuite", kind="outage", seconds=2.0)
             if self._plan.faults and number == len(groups) // 2:
@@ -158,33 +158,6 @@ class _Show:
     async def _fault(self, vendor: str, **fault: Any) -> None:
         await self._boxes.fault(vendor, **fault)
         self._faults += int(fault.get("times", 1))
-
-    async def _win(self, deals: list[Deal]) -> None:
-        """One save in Salesforce for several deals, as a list view does it."""
-        if not self._token:
-            self._token = await self._log_in()
-        records = [
-            {"attributes": {"type": "Opportunity"}, "Id": d.opportunity_id, "StageName": "Closed Won"} for d in deals
-        ]
-        url = f"{self._boxes.urls['salesforce']}/services/data/v62.0/composite/sobjects"
-        for _ in range(3):
-            headers = {"Authorization": f"Bearer {self._token}"}
-            body = {"allOrNone": False, "records": records}
-            async with self._stage.http.patch(url, json=body, headers=headers) as answer:
-                if answer.status != 401:
-                    answer.raise_for_status()
-                    return
-            self._token = await self._log_in()
-
-    async def _log_in(self) -> str:
-        form = {
-            "grant_type": "client_credentials",
-            "client_id": "tieline",
-            "client_secret": SECRETS["TIELINE_SALESFORCE_SECRET"],
-        }
-        url = f"{self._boxes.urls['salesforce']}/services/oauth2/token"
-        async with self._stage.http.post(url, data=form) as answer:
-            return str((await answer.json())["access_token"])
 
     async def _approve_all(self) -> None:
         """Finance works through its approvals."""

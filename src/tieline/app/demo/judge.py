@@ -55,11 +55,13 @@ class Verdict(msgspec.Struct, kw_only=True):
     lost: list[str]
     doubled: list[str]
     unequal: list[str]
+    disorder: list[str]
 
     @property
     def ties_out(self) -> bool:
-        """Booked = billed = posted to the cent, and nothing lost, doubled or unequal."""
-        return self.booked == self.billed == self.posted and not (self.lost or self.doubled or self.unequal)
+        """Booked = billed = posted to the cent, and nothing lost, doubled, unequal or out of order."""
+        found = (self.lost, self.doubled, self.unequal, self.disorder)
+        return self.booked == self.billed == self.posted and not any(found)
 
 
 class Systems(msgspec.Struct, kw_only=True):
@@ -163,6 +165,7 @@ class _Judge:
             lost=sorted(self._lost),
             doubled=sorted(self._doubled),
             unequal=sorted(self._unequal),
+            disorder=self._disorder(),
         )
 
     # --- documents of each deal ---------------------------------------------------------------------------------------
@@ -214,6 +217,17 @@ class _Judge:
             elif Decimal(str(twin[total])) != Decimal(str(document[amount])):
                 self._unequal.append(f"{what} {name}: {document[amount]} in Zuora, {twin[total]} in NetSuite")
         self._doubled += [f"{what} {name} in NetSuite without one in Zuora" for name in posted if name]
+
+    # --- order --------------------------------------------------------------------------------------------------------
+
+    def _disorder(self) -> list[str]:
+        """Invoices that were written before the order of their deal; NetSuite numbers its transactions as they come."""
+        orders = {o.get("custbody_crm_opportunity"): int(o["id"]) for o in self._s.ns_orders}
+        return sorted(
+            f"invoice {i.get('otherRefNum')} before the sales order of its deal"
+            for i in self._s.ns_invoices
+            if int(i["id"]) < orders.get(i.get("custbody_crm_opportunity"), 0)
+        )
 
     # --- money --------------------------------------------------------------------------------------------------------
 

@@ -7,11 +7,11 @@ import socket
 import time
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, Self
 
 import aiohttp
 
-from tieline.app.demo.servers import Server, hub_server, sandbox_server
+from tieline.app.demo.servers import hub_server, sandbox_server
 from tieline.app.demo.world import Sandboxes, furnish
 from tieline.app.template import make_project
 from tieline.engine.records import RunState
@@ -22,6 +22,19 @@ SETTLE_WITHIN_S = 240.0
 STATES = [RunState.QUEUED, RunState.READY, RunState.WAITING]
 
 
+class Hub(Protocol):
+    """A hub in a process of its own."""
+
+    @property
+    def alive(self) -> bool: ...
+
+    async def start(self) -> object: ...
+
+    async def kill(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
 class Stage:
     """The running systems and hub of a demonstration; everything is stopped at the end, whatever happens."""
 
@@ -29,28 +42,35 @@ class Stage:
         self.folder, self.project, self._poll_s = folder, folder / "project", poll_s
         self.vendors = sandbox_server(folder, opens_on, seed)
         self.port = _free_port()
-        self.hub: Server = hub_server(folder, self.project, self.port)
+        self.hub = self.new_hub()
         self.kills = 0
 
-    async def __aenter__(self) -> Stage:
+    def new_hub(self) -> Hub:
+        """A hub that is not started yet."""
+        return hub_server(self.folder, self.project, self.port)
+
+    async def __aenter__(self) -> Self:
         urls = await self.vendors.start()
-        self.sandboxes = Sandboxes(urls)
+        self.sandboxes, self.http = Sandboxes(urls), aiohttp.ClientSession()
         try:
             make_project(self.project, urls=urls, poll_s=self._poll_s, port=self.port)
             await furnish(self.sandboxes, f"http://127.0.0.1:{self.port}")
-            await self.hub.start()
+            await self.begin()
         except BaseException:
             await self.__aexit__()
             raise
-        self.store = SqliteStore(self.project / "tieline.db")
-        self.http = aiohttp.ClientSession()
         return self
+
+    async def begin(self) -> None:
+        """Everything is furnished: start the hub."""
+        await self.hub.start()
+        self.store = SqliteStore(self.project / "tieline.db")
 
     async def __aexit__(self, *_: object) -> None:
         await self.hub.stop()
         if hasattr(self, "store"):
             await self.store.close()
-            await self.http.close()
+        await self.http.close()
         await self.sandboxes.close()
         await self.vendors.stop()
 
@@ -58,7 +78,7 @@ class Stage:
         """kill -9, then start again on the same file."""
         await self.hub.kill()
         self.kills += 1
-        self.hub = hub_server(self.folder, self.project, self.port)
+        self.hub = self.new_hub()
         await self.hub.start()
 
     async def requests(self) -> int:
@@ -85,7 +105,7 @@ class Stage:
         """What still moves, "" for nothing."""
         runs = await self.store.runs(states=STATES, limit=100_000)
         moving = [r for r in runs if not (r.state is RunState.WAITING and _waits_for_person(r.waits_for))]
-        moving = [r for r in moving if not (r.state is RunState.QUEUED and _behind(r, runs))]
+        moving = [r for r in moving if not (r.state is not RunState.WAITING and _behind(r, runs))]
         if moving:
             first = moving[0]
             return f"{len(moving)} runs, e.g. {first.process} of {first.key} ({first.waits_for or first.state})"
@@ -102,7 +122,7 @@ def _waits_for_person(waits_for: str) -> bool:
 
 
 def _behind(row: Any, runs: list[Any]) -> bool:
-    """Whether a queued run is behind one that waits for a person."""
+    """Whether a run is behind one that waits for a person."""
     heads = {(r.process, r.key) for r in runs if r.state is RunState.WAITING and _waits_for_person(r.waits_for)}
     return (row.process, row.key) in heads
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -79,9 +80,26 @@ class Sandboxes:
     async def fault(self, vendor: str, **fault: Any) -> None:
         await self.post(vendor, "/faults", fault)
 
+    async def lift_faults(self, vendor: str) -> None:
+        """From now on nothing fails at this vendor."""
+        await self._call("DELETE", vendor, "/faults", None)
+
     async def advance(self, days: int) -> None:
         """Move the one clock of all sandboxes, playing every midnight."""
         await self.post(next(iter(self.urls)), "/clock", {"days": days})
+
+    async def turn(self, to: str) -> None:
+        """`snapshot` or `restore` the world of all sandboxes. Raises ConfigurationError when it does not come about."""
+        vendor = next(iter(self.urls))
+        before = (await self.get(vendor, "/health"))["branch"]
+        await self.post(vendor, f"/{to}", {})
+        for _ in range(500):
+            await self.close()  # connections into the world that was
+            with contextlib.suppress(aiohttp.ClientError):
+                if (await self.get(vendor, "/health"))["branch"] != before:
+                    return
+            await asyncio.sleep(0.01)
+        raise ConfigurationError(f"the sandboxes did not {to} their world in 5 s")
 
     async def webhooks_idle(self, vendor: str) -> bool:
         return bool((await self.get(vendor, "/webhooks"))["pending"] == 0)
@@ -89,10 +107,13 @@ class Sandboxes:
     async def close(self) -> None:
         if self._http is not None:
             await self._http.close()
+            self._http = None
 
     async def _call(self, method: str, vendor: str, path: str, body: Any) -> Any:
         if self._http is None:
-            self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=600))
+            # the server closes what is idle for five seconds: a connection is not used again shortly before
+            connector = aiohttp.TCPConnector(keepalive_timeout=2)
+            self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=600), connector=connector)
         data = None if body is None else encode(body)
         async with self._http.request(method, f"{self.urls[vendor]}/_sandbox{path}", data=data) as response:
             answer = _decode(await response.read())

@@ -8,19 +8,25 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import entry_points
 from typing import Any
 
+from tieline.app.connectors import ObjectRow, deed, limits_of, objects_of
 from tieline.app.reference.markdown import fields_table, listed, page, prose, quoted, table
 from tieline.app.reference.shipped import shipped_connectors
-from tieline.app.settings import SHIPPED_PROCESSES, HubSettings
+from tieline.app.settings import SHIPPED_PROCESSES, ArchiveSettings, HubSettings
 from tieline.engine.ports import Operation
 
 _CONTROL = {
-    ("GET", "/health"): "the vendor, its clock, how many requests it has seen",
+    ("GET", "/"): "the page of the sandbox, for people",
+    ("GET", "/health"): "the vendor, its clock, how many requests it has seen, the snapshots",
+    ("GET", "/kinds"): "how many documents of each kind stand there now",
     ("POST", "/reset"): "forget documents, tokens, settings, faults, webhooks and the request log",
     ("POST", "/seed"): '`{"kind": [record, …]}`: store records as if they had always been there; they announce nothing',
-    ("GET", "/documents"): "what stands there now, by kind, in the vendor's shapes",
+    ("GET", "/documents"): "what stands there now, by kind, in the vendor's shapes; `?text=acme&last=100`",
     ("GET", "/documents/{kind}"): "the same, of one kind",
-    ("GET", "/requests"): "the latest requests with status and time; `?last=100`",
-    ("POST", "/record"): '`{"bodies": true}`: keep headers and bodies in the request log too',
+    ("GET", "/requests"): "the latest requests with status, time and the vendor's words of refusal; `?last=100`",
+    (
+        "POST",
+        "/record",
+    ): '`{"bodies": true, "last": 5000}`: keep headers and bodies in the request log too, so many of them',
     ("GET", "/webhooks"): "webhooks under way, given up, and the log of deliveries",
     ("POST", "/webhooks"): "send again what was given up",
     ("GET", "/clock"): "what time it is",
@@ -33,8 +39,17 @@ _CONTROL = {
     ),
     ("GET", "/faults"): "the faults in force",
     ("POST", "/faults"): "order a fault, see below",
+    ("GET", "/faults/struck"): "how often each kind of fault has struck since the last reset",
     ("DELETE", "/faults"): "end all faults",
     ("DELETE", "/faults/{id}"): "end one",
+    ("POST", "/snapshot"): (
+        '`{"name": "before"}`: remember the world of all vendors as it is now; done when `/health` shows another '
+        "`branch`"
+    ),
+    ("POST", "/restore"): (
+        '`{"name": "before"}`, or the latest: bring that world back and forget what was remembered after it; done when '
+        "`/health` shows another `branch`"
+    ),
     ("POST", "/configure"): "settings of the vendor, see below; answers with those in force",
     ("POST", "/act/{action}"): "a deed of a person at the vendor that has no API of its own",
 }
@@ -67,6 +82,8 @@ def _command_line() -> Any:
 
 def _commands(group: Any, path: str) -> Iterator[tuple[str, Any]]:
     for name, command in group.commands.items():
+        if getattr(command, "invoke_without_command", False):
+            yield f"{path} {name}", command
         if hasattr(command, "commands"):
             yield from _commands(command, f"{path} {name}")
         else:
@@ -113,6 +130,9 @@ def settings() -> str:
         "## [hub]",
         prose(inspect.getdoc(HubSettings) or ""),
         fields_table(HubSettings),
+        "## [archive]",
+        prose(inspect.getdoc(ArchiveSettings) or ""),
+        fields_table(ArchiveSettings),
         "## [environments.NAME]",
         (
             "Any of the sections above and below once more; what stands there replaces the rest when `--env NAME` "
@@ -135,39 +155,47 @@ def connectors() -> str:
     """What each connector can do, from its manifest."""
     parts = [
         (
-            "From the manifests. *Safe by* says why sending cannot double: a **native key** is ours and the "
+            "From the manifests; `tieline connectors` prints the same, of every connector that is installed. "
+            "*Safe by* says why sending cannot double: a **native key** is ours and the "
             "system keeps it unique; an **external-id upsert** creates and updates in one idempotent call; "
             "**look up first** means that the system is asked before anything is sent again."
         ),
     ]
     for name, kind in shipped_connectors().items():
         manifest = kind.manifest
-        limits = f"{manifest.limits.slots} calls at the same time"
-        limits += f", {manifest.limits.per_second:g} a second" if manifest.limits.per_second else ""
+        limits = ", ".join(f"{limit} {value:,}" for limit, value in limits_of(manifest).items())
         parts += [
             f"## {name}",
             (
-                f"API version {manifest.api_version}; {limits} by default. Set-up, behaviour and gaps: "
+                f"API version {manifest.api_version}. Limits by default: {limits}. Set-up, behaviour and gaps: "
                 f"[its README](../../src/tieline/connectors/{name}/README.md)."
             ),
             table(
-                ("writes", "action", "safe by", "a call", "side by side", "table"),
-                [_operation(o) for o in manifest.operations],
+                ("object", "written", "safe by", "a call", "side by side", "table", "fetched", "found", "heard"),
+                [row for one in objects_of(manifest) for row in _object(one)],
             ),
             table(
                 ("", ""),
                 [
-                    ("fetches", listed(manifest.reads)),
                     ("sweeps", listed(manifest.streams)),
-                    ("hears (webhooks)", listed(manifest.notices)),
+                    ("reference lists", listed(manifest.catalogues)),
+                    ("tells its fields (`tieline connectors drift`)", "yes" if kind.describes_fields else "no"),
+                    ("rights its credentials need", ", ".join(manifest.scopes)),
                 ],
             ),
         ]
     return page("Connectors", *parts)
 
 
+def _object(one: ObjectRow) -> Iterator[tuple[str, ...]]:
+    marks = tuple("yes" if mark else "" for mark in (one.fetched, one.found, one.heard))
+    writes = [_operation(o) for o in one.writes] or [("",) * 5]
+    for place, write in enumerate(writes):
+        yield (f"`{one.kind}`" if place == 0 else "", *write, *(marks if place == 0 else ("", "", "")))
+
+
 def _operation(o: Operation) -> tuple[str, ...]:
-    return f"`{o.kind}`", o.action, o.safety.value, str(o.bulk), str(o.concurrency), f"`{o.mapping}`"
+    return deed(o), o.safety.value, str(o.bulk), str(o.concurrency), f"`{o.mapping}`"
 
 
 def sandbox_control() -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +14,7 @@ from tieline.app.views.resolve import resolve
 from tieline.app.views.words import event_words, system_of
 from tieline.engine.records import Effect, EffectState, RunRow, RunState
 from tieline.errors import ConfigurationError
-from tieline.events import EVENTS, GENESIS, LoggedEvent, chain_hash, event_name, to_cloudevent
+from tieline.events import EVENTS, GENESIS, LoggedEvent, StoreRestored, chain_hash, event_name, to_cloudevent
 from tieline.mapping.problems import nearest_hint
 
 PAGE = 5_000
@@ -120,19 +120,38 @@ def cloud_event(event: LoggedEvent) -> dict[str, Any]:
     return {**to_cloudevent(event), "sequence": str(event.seq)}
 
 
+class ChainWalk:
+    """Follows the log, from its beginning or from behind the event at `seq`, whose hash is `last_hash`."""
+
+    def __init__(self, seq: int = 0, last_hash: str = GENESIS) -> None:
+        self.seq, self._last_hash, self._events = seq, last_hash, 0
+
+    def take(self, events: Sequence[LoggedEvent]) -> ChainCheck | None:
+        """Go on over these events; what is said of the first that does not follow, None when all do."""
+        for event in events:
+            if reason := _break(event, self._last_hash, self.seq + 1):
+                return msgspec.structs.replace(self.end(), ok=False, broken_at=event.seq, reason=reason)
+            self.seq, self._last_hash, self._events = event.seq, event.hash, self._events + 1
+        return None
+
+    def end(self) -> ChainCheck:
+        """What is to be said when nothing broke."""
+        return ChainCheck(events=self._events, ok=True, last_hash=self._last_hash)
+
+
 async def verify_chain(view: View) -> ChainCheck:
     """Walk the whole log: a changed, removed, inserted or moved row breaks the chain at its place."""
-    previous, seq = GENESIS, 0
-    while page := await view.store.events_after(seq, PAGE):
-        for event in page:
-            if reason := _break(event, previous, seq + 1):
-                return ChainCheck(events=seq, ok=False, last_hash=previous, broken_at=event.seq, reason=reason)
-            previous, seq = event.hash, event.seq
-    return ChainCheck(events=seq, ok=True, last_hash=previous)
+    walk = ChainWalk()
+    while page := await view.store.events_after(walk.seq, PAGE):
+        if broken := walk.take(page):
+            return broken
+    return walk.end()
 
 
 def _break(event: LoggedEvent, previous: str, place: int) -> str:
-    if event.seq != place:
+    # behind a restore the log leaves out the places that were lost with the database it replaced
+    skips = event.seq > place and event_name(event.type) == StoreRestored.__name__
+    if event.seq != place and not skips:
         return f"event {place} is missing"
     if event.prev_hash != previous:
         return f"event {event.seq} does not follow from the one before: a row was removed, inserted or changed there"

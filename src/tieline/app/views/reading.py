@@ -48,7 +48,7 @@ async def reading(root: Path, environment: str = "", *, tables: bool = False) ->
         raise ConfigurationError(
             f"{settings.database} is not there: nothing has happened yet in this project; `tieline up` starts its hub"
         )
-    store = open_reader(settings.database)
+    store = open_reader(settings)
     try:
         yield await view_of(settings, store) if tables else _bare(settings, store)
     finally:

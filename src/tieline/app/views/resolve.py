@@ -159,7 +159,7 @@ async def _deals_after(store: Store, event: LoggedEvent) -> tuple[str, ...]:
 
 async def runs_of_event(store: Store, seq: int) -> list[RunRow]:
     """The runs that an event triggered, replays of them included."""
-    return [run for run in await store.runs(after=(seq, ""), limit=100) if run.event_seq == seq]
+    return await store.runs(event_seq=seq)
 
 
 # --- documents --------------------------------------------------------------------------------------------------------
@@ -231,7 +231,7 @@ async def _notices(view: View, connection: str, ident: str) -> list[Match]:
     for name in [connection] if connection else view.vendors:
         for kind in _NOTICE_KINDS:
             for spelling in spellings(ident):
-                event = await view.store.first_event(topic(VendorNotified.__name__, f"{name}/{kind}/{spelling}"), 0)
+                event = await view.store.first_event(topic(VendorNotified.__name__, f"{name}/{kind}/{spelling}"))
                 if event is not None:
                     deals = await _deals_after(view.store, event)
                     seq = 0 if deals else event.seq

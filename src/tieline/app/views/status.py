@@ -11,9 +11,9 @@ import msgspec
 
 from tieline.app.views.reading import View
 from tieline.app.views.words import event_words
+from tieline.engine.dispatch import PLACE
 from tieline.engine.ports import Store
 from tieline.engine.records import CaseRow, CaseState, EffectState, LaneStatus, RunRow, RunState
-from tieline.engine.worker import PLACE
 
 FRESH = timedelta(seconds=5)
 """A worker writes how its lanes do about once a second; silence of this length means that it hangs."""

@@ -18,12 +18,16 @@ from tieline.events import (
     InvoiceIssued,
     InvoicePosted,
     LoggedEvent,
+    MoveRefused,
+    MoveRequested,
     OpportunityWon,
     OrderPosted,
     PaymentFailed,
     PaymentPosted,
     PaymentReceived,
     ProjectOpened,
+    RunMoved,
+    StoreRestored,
     SubscriptionActivated,
     SubscriptionCancelled,
     ValueMapCorrected,
@@ -110,6 +114,16 @@ def _corrected(data: ValueMapCorrected) -> str:
     return f"{data.by} corrected the map {data.value_map}: {data.key} → {cells}"
 
 
+def _restored(data: StoreRestored) -> str:
+    reason = f': "{data.reason}"' if data.reason else ""
+    return f"{data.by} restored the database, which reached event {data.lost_seq}, to event {data.backup_seq}{reason}"
+
+
+def _asked_to_move(data: MoveRequested) -> str:
+    reason = f': "{data.reason}"' if data.reason else ""
+    return f"{data.by} asked to move {data.run} to version {data.to_version}{reason}"
+
+
 def _number(canonical_id: str) -> str:
     return canonical_id.partition("-")[2] or canonical_id
 
@@ -145,4 +159,8 @@ _WORDS: dict[type[EventData], Callable[[Any], str]] = {
     CaseOpened: lambda d: f"Case {d.case} ({d.case_class}): {d.message}",
     CaseDecided: _decided,
     ValueMapCorrected: _corrected,
+    StoreRestored: _restored,
+    MoveRequested: _asked_to_move,
+    RunMoved: lambda d: f"{d.run} goes on with version {d.to_version}, no longer {d.from_version}",
+    MoveRefused: lambda d: f"{d.run} stays on its version, {d.to_version} does not do: {d.reason}",
 }

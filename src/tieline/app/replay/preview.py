@@ -1,59 +1,50 @@
-"""Replay: show what running a process again would do, then ask the hub to run it again.
+"""The preview: a process function run against the ledger and the journal of its first run.
 
-The preview runs the process function against the ledger and the journal of its first run. It sends nothing, asks no
-system and writes nothing; where only a system could tell how it goes on, it says so and stops.
+It sends nothing, asks no system and writes nothing; where only a system could tell how it goes on, it says so and
+ends.
 """
 
 from __future__ import annotations
 
 import hashlib
-import uuid
 from collections import deque
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, cast
 
 import msgspec
 
 from tieline.app.project import Project
 from tieline.app.views.reading import View
-from tieline.app.views.resolve import NothingFound, find_event, resolve, runs_of_event
 from tieline.app.views.words import event_words, kind_words
 from tieline.app.wiring import make_resources
-from tieline.domain import Entity, kind_of
+from tieline.domain import Entity, Money, kind_of
+from tieline.domain.money import total
 from tieline.engine.cases import Problem
 from tieline.engine.clock import SystemClock
 from tieline.engine.durable import Decision, RunCancelled
 from tieline.engine.effects import encode_document
-from tieline.engine.lanes import Priority
-from tieline.engine.ports import AppendResult, Batch, Store, Wire
-from tieline.engine.records import Effect, EffectKey, EffectState, JournalEntry, RunRow, RunState
-from tieline.engine.replays import first_run
+from tieline.engine.fitting import LooksOnly
+from tieline.engine.ports import Store, Wire
+from tieline.engine.records import Effect, EffectKey, EffectState, JournalEntry, RunRow
 from tieline.engine.run import Run, Standing, to_builtins
 from tieline.engine.worker import Worker
-from tieline.errors import ConfigurationError, TielineError
-from tieline.events import (
-    Event,
-    EventData,
-    LoggedEvent,
-    ReplayRequested,
-    decode_event,
-    event_name,
-    make_event,
-    topic,
-)
-
-SENDS = ("create", "update", "ask")
-"""The planned actions that go to a system; `ask` asks it first and may end there."""
+from tieline.errors import TielineError
+from tieline.events import Event, EventData, LoggedEvent, decode_event, event_name, topic
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing a replay would do: nothing, create, update, ask, link, tell or decide."""
+    """One thing a replay would do: nothing, create, update, ask, link, tell or decide.
+
+    `kind` and `money` are the document's, "" and None where there is none.
+    """
 
     action: str
     system: str
     what: str
     why: str = ""
+    kind: str = ""
+    money: Money | None = None
 
 
 class RunPlan(msgspec.Struct, kw_only=True):
@@ -68,99 +59,14 @@ class RunPlan(msgspec.Struct, kw_only=True):
     unforeseen: str = ""
 
 
-class ReplayPlan(msgspec.Struct, kw_only=True):
-    """Every run that would be repeated, oldest event first; `left_out` says what is not and why."""
-
-    runs: list[RunPlan]
-    left_out: list[str] = []
-
-    @property
-    def sends(self) -> int:
-        """How many writes would go to systems, as far as can be foreseen."""
-        return sum(action.action in SENDS for run in self.runs for action in run.actions)
-
-
-async def plan_replay(project: Project, view: View, *, run: str = "", event: str = "", deal: str = "") -> ReplayPlan:
-    """What a replay of one run, one event or one deal would do. Raises NothingFound, ConfigurationError."""
-    rows = await _chosen(view, run=run, event=event, deal=deal)
-    rows = _newest_where_it_wins(project, rows) if deal else rows
-    plan = ReplayPlan(runs=[])
-    for row in rows:
-        if not row.state.ended:
-            plan.left_out.append(
-                f"{row.id} is still {row.state.value}: it goes on by itself, or by the decision of its case"
-            )
-        elif row.process not in project.processes:
-            plan.left_out.append(f"{row.id}: the project has no process {row.process!r} any more")
-        else:
-            plan.runs.append(await _preview(project, view, row))
-    return plan
-
-
-async def request_replay(store: Store, plan: ReplayPlan, *, by: str, reason: str, now: datetime) -> list[str]:
-    """Ask the hub to run them again; returns the ids of the runs it will make, at once or when it starts."""
-    events = [
-        make_event(
-            ReplayRequested(process=run.process, event_seq=run.event_seq, contract=run.deal, by=by, reason=reason),
-            source="people",
-            id=f"replay/{run.process}:{run.event_seq}/{uuid.uuid4()}",
-            time=now,
-        )
-        for run in plan.runs
-    ]
-    results = await store.commit(Batch(events=events))
-    return [f"{plan.runs[at].first_run}:r{result.event.seq}" for at, result in enumerate(results)]
-
-
-# --- which runs -------------------------------------------------------------------------------------------------------
-
-
-async def _chosen(view: View, *, run: str, event: str, deal: str) -> list[RunRow]:
-    if sum(map(bool, (run, event, deal))) != 1:
-        raise ConfigurationError("name exactly one of --run, --event and --deal")
-    if run:
-        row = await view.store.run(first_run(run) or run)
-        if row is None:
-            raise NothingFound(f"there is no run {run!r}; `tieline runs` lists them")
-        return [row]
-    rows = await (_of_event(view, event) if event else _of_deal(view, deal))
-    found = [row for row in rows if row.state is not RunState.SUPERSEDED and not first_run(row.id)]
-    if not found:
-        raise NothingFound(f"no run of a process belongs to {event or deal}")
-    return found
-
-
-def _newest_where_it_wins(project: Project, rows: list[RunRow]) -> list[RunRow]:
-    """Of a process whose newest run wins, the others have nothing to say any more."""
-    last = {row.process: row.id for row in rows}
-    latest = {name for name, process in project.processes.items() if process.latest_wins}
-    return [row for row in rows if row.process not in latest or last[row.process] == row.id]
-
-
-async def _of_event(view: View, text: str) -> list[RunRow]:
-    event = await find_event(view, f"#{text}" if text.isdigit() else text)
-    if event is None:
-        raise NothingFound(f"there is no event {text!r}; `tieline events` lists them")
-    return await runs_of_event(view.store, event.seq)
-
-
-async def _of_deal(view: View, text: str) -> list[RunRow]:
-    deal = (await resolve(view, text)).deal
-    if not deal:
-        raise NothingFound(f"{text!r} belongs to no deal yet; replay the event with --event")
-    return await view.store.runs(correlation_id=deal, limit=100_000)
-
-
-# --- the preview ------------------------------------------------------------------------------------------------------
-
-
 class PreviewEnds(Exception):
     """How it goes on, only a system or a person can tell."""
 
 
-async def _preview(project: Project, view: View, row: RunRow) -> RunPlan:
+async def preview(project: Project, view: View, row: RunRow, journal: Sequence[JournalEntry]) -> RunPlan:
+    """What this run would do, done again now."""
     event = (await view.store.events_after(row.event_seq - 1, 1))[0]
-    run = PreviewRun(project, view.store, row, event, await view.store.journal(row.id))
+    run = PreviewRun(project, view.store, row, event, journal)
     plan = RunPlan(
         process=row.process,
         event_seq=row.event_seq,
@@ -180,24 +86,11 @@ async def _preview(project: Project, view: View, row: RunRow) -> RunPlan:
     return plan
 
 
-class _LooksOnly:
-    """A store that may be read. What a run would write is dropped: the preview notes it where it matters."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
-
-    async def commit(self, batch: Batch) -> list[AppendResult]:
-        return []
-
-
 class _NoWorker:
     """What a run asks of its worker, without systems behind it."""
 
     def __init__(self, project: Project, store: Store) -> None:
-        self.store, self.clock = _LooksOnly(store), SystemClock()
+        self.store, self.clock = LooksOnly(store), SystemClock()
         self.resources = make_resources(project, {})
 
     def connection(self, name: str) -> Any:
@@ -210,7 +103,7 @@ class PreviewRun(Run):
     def __init__(
         self, project: Project, store: Store, row: RunRow, event: LoggedEvent, journal: Sequence[JournalEntry]
     ) -> None:
-        super().__init__(cast("Worker", _NoWorker(project, store)), row, event, [], Priority.POSTING)
+        super().__init__(cast("Worker", _NoWorker(project, store)), row, event, [])
         self._store, self._first = store, row.id
         self._answers: dict[str, deque[JournalEntry]] = {}
         for entry in journal:
@@ -218,8 +111,10 @@ class PreviewRun(Run):
                 self._answers.setdefault(entry.name, deque()).append(entry)
         self.planned: list[Planned] = []
 
-    def plan(self, action: str, system: str, what: str, why: str = "") -> None:
-        self.planned.append(Planned(action=action, system=system, what=what, why=why))
+    def plan(self, action: str, system: str, what: str, why: str = "", document: Entity | None = None) -> None:
+        kind = kind_words(kind_of(document)) if document else ""
+        money = _money(document) if document else None
+        self.planned.append(Planned(action=action, system=system, what=what, why=why, kind=kind, money=money))
 
     async def step(self, function: Callable[..., Any], *arguments: Any) -> Any:
         answers = self._answers.get(function.__name__)
@@ -227,7 +122,7 @@ class PreviewRun(Run):
             self._journal[self._position] = answers.popleft()
         return await super().step(function, *arguments)
 
-    async def pause(self, seconds: float) -> None:
+    async def pause(self, within_s: float) -> None:
         """A preview waits for nothing."""
 
     async def ensure(self, connection: str, document: Entity, *, after: Sequence[EffectKey] = ()) -> Standing:
@@ -263,7 +158,7 @@ class PreviewRun(Run):
         return changed
 
     async def wait(self, kind: type[Any], subject: str, within: timedelta) -> Any:
-        event = await self._store.first_event(topic(kind.__name__, subject), 0)
+        event = await self._store.first_event(topic(kind.__name__, subject))
         if event is None:
             raise PreviewEnds(f"it waits for {kind.__name__} of {subject}")
         return decode_event(event)
@@ -271,7 +166,7 @@ class PreviewRun(Run):
     async def case(self, problem: Problem) -> Decision:
         for case in await self._store.cases(case_class=problem.case_class, correlation_id=self.correlation_id):
             if case.run_id == self._first and case.message == problem.message:
-                event = await self._store.first_event(topic("CaseDecided", case.id), 0)
+                event = await self._store.first_event(topic("CaseDecided", case.id))
                 if event is not None:
                     return self._as_before(event, case.id)
         self.plan("decide", "", f"a person is asked: {problem.message}")
@@ -292,7 +187,7 @@ class PreviewRun(Run):
         action, why = self._judge(latest, standing, hashlib.sha256(encode_document(content)).hexdigest())
         if action == "create" and await self._store.references([key[:3]]):
             action, why = "update", "it is linked to a record there"
-        self.plan(action, key.connection, what, why)
+        self.plan(action, key.connection, what, why, document)
         return Standing(key, standing.external_id if standing else "")
 
     def _judge(self, latest: Effect | None, standing: Effect | None, digest: str) -> tuple[str, str]:
@@ -321,3 +216,12 @@ class PreviewRun(Run):
 
 def _name(content: Wire) -> str:
     return str(next((content[f] for f in ("number", "title", "name", "status") if content.get(f)), content["id"]))
+
+
+def _money(document: Entity) -> Money | None:
+    """What a document is about in money: its amount, its budget, or the sum of its lines."""
+    for field in ("amount", "budget"):
+        if isinstance(amount := getattr(document, field, None), Money):
+            return amount
+    nets = [line.net for line in getattr(document, "lines", ())]
+    return total(nets, nets[0].currency) if nets else None
