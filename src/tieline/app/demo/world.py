@@ -48,7 +48,7 @@ SECRETS = {
 }
 """What the environment must hold for the template project to reach the sandboxes."""
 
-ORGANIZATION = "00D000000000001EAA"
+ORGANIZATION = "00DAa0000000001MAA"
 
 
 class Sandboxes:
