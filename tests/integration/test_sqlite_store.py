@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import AsyncIterator
+from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pysqlite3 import dbapi2 as sqlite
@@ -15,7 +17,7 @@ from tests.contracts.store_contract import StoreContract, effect
 from tests.support.engine import notified
 
 from tieline.engine.ports import Batch
-from tieline.engine.records import EffectKey
+from tieline.engine.records import EffectKey, EffectState, RunState
 from tieline.errors import ConfigurationError
 from tieline.storage import migrate, statements
 from tieline.storage.schema import metadata
@@ -127,3 +129,21 @@ def test_records_and_tables_have_the_same_columns_and_keys() -> None:
         assert set(table.codec.columns) == {c.name for c in made.columns}
         assert table.keys == tuple(c.name for c in made.primary_key)
     assert {*statements.EVENT.columns, "topic"} == {c.name for c in metadata.tables["event"].columns}
+
+
+async def test_lists_go_by_the_most_telling_filter(tmp_path: Path) -> None:
+    """Every filter and pair of filters names an index that SQLite can use: one it cannot use is an error there."""
+
+    def some(*names: str) -> list[dict[str, Any]]:
+        return [dict.fromkeys(chosen, "x") for number in (1, 2, 3) for chosen in combinations(names, number)]
+
+    store = SqliteStore(tmp_path / "tieline.db")
+    for filters in some("correlation_id", "connection", "kind", "external_id", "canonical_id"):
+        assert await store.effects(**filters) == []
+        assert await store.effects(**filters, state=EffectState.APPLIED) == []
+    for filters in some("process", "key", "correlation_id"):
+        assert await store.runs(**filters) == []
+        assert await store.runs(**filters, states=[RunState.DONE], event_seq=1) == []
+    for filters in some("correlation_id", "type", "subject"):
+        assert await store.events(**filters) == []
+    await store.close()

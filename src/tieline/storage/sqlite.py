@@ -188,8 +188,10 @@ class SqliteStore:
         rows: Sequence[Any] = self._reader.execute(text, values).fetchall()
         return rows
 
-    def _rows(self, table: sql.TableOf[R], where: str = "", values: Sequence[Any] = (), tail: str = "") -> list[R]:
-        rows = self._reader.execute(table.select(where, tail), tuple(values)).fetchall()
+    def _rows(
+        self, table: sql.TableOf[R], where: str = "", values: Sequence[Any] = (), tail: str = "", by: str = ""
+    ) -> list[R]:
+        rows = self._reader.execute(table.select(where, tail, by), tuple(values)).fetchall()
         return [table.codec.decode(row) for row in rows]
 
     def _row(self, table: sql.TableOf[R], where: str, values: Sequence[Any], tail: str = "") -> R | None:
@@ -197,7 +199,9 @@ class SqliteStore:
         return table.codec.decode(row) if row else None
 
     def _events(self, where: str, values: Sequence[Any], limit: int, newest: bool = False) -> list[LoggedEvent]:
-        text = f"SELECT {sql.EVENT_COLUMNS} FROM event WHERE {where} {_tail(sql.EVENT_ORDER, limit, newest)}"
+        by = sql.index_for(sql.EVENT_INDEXES, where)
+        hint = f" INDEXED BY {by}" if by else ""
+        text = f"SELECT {sql.EVENT_COLUMNS} FROM event{hint} WHERE {where} {_tail(sql.EVENT_ORDER, limit, newest)}"
         return _in_order([sql.EVENT.decode(row) for row in self._reader.execute(text, tuple(values))], newest)
 
     async def find_effect(self, key: EffectKey) -> Effect | None:
@@ -223,7 +227,8 @@ class SqliteStore:
             external_id=external_id,
             canonical_id=canonical_id,
         )
-        return _in_order(self._rows(sql.EFFECT, where, values, _tail(sql.EFFECT_ORDER, limit, newest)), newest)
+        tail, by = _tail(sql.EFFECT_ORDER, limit, newest), sql.index_for(sql.EFFECT_INDEXES, where)
+        return _in_order(self._rows(sql.EFFECT, where, values, tail, by), newest)
 
     async def count_effects(self) -> dict[tuple[str, str, str], int]:
         return {(connection, kind, state): n for connection, kind, state, n in self._read(sql.TALLY, ("effect",))}
@@ -274,7 +279,8 @@ class SqliteStore:
         where, values = _period("started_at", since, until, where, values)
         where, values = _and(where, "(event_seq, id) > (?, ?)"), [*values, *after]
         tail = _tail(sql.RUN_ORDER, limit, newest)
-        found = self._rows(sql.RUN, where, values, tail)
+        indexes = sql.RUN_INDEXES_OF_KEY if process is not None and key is not None else sql.RUN_INDEXES
+        found = self._rows(sql.RUN, where, values, tail, sql.index_for(indexes, where))
         if not states or any(state.ended for state in states):
             # read after the tables: what moved in between is found twice, never missed
             files = self._files(RUN, after[0] if event_seq is None else event_seq, event_seq)
@@ -324,10 +330,10 @@ class SqliteStore:
     ) -> list[LoggedEvent]:
         where, values = _filters(correlation_id=correlation_id, subject=subject)
         if type is not None and subject is not None:
-            where, values = _and(where, "topic = ?"), [*values, topic(type, subject)]
+            where, values = _and(where, '"topic" = ?'), [*values, topic(type, subject)]
         elif type is not None:
             kinds = type_names(type)
-            where, values = _and(where, f"type IN ({sql.marks(kinds)})"), [*values, *kinds]
+            where, values = _and(where, f'"type" IN ({sql.marks(kinds)})'), [*values, *kinds]
         if naming is not None:
             where, values = _and(where, "instr(data, ?) > 0"), [*values, naming.encode()]
         return self._events(_and(where, "seq > ?"), [*values, after_seq], limit, newest)

@@ -54,8 +54,10 @@ class TableOf(Generic[R]):
             f" WHERE {condition}" if condition else ""
         )
 
-    def select(self, where: str = "", tail: str = "") -> str:
-        return f"SELECT {self.columns} FROM {self.name}" + (f" WHERE {where}" if where else "") + f" {tail}"
+    def select(self, where: str = "", tail: str = "", by: str = "") -> str:
+        """`by` names the index to go by; without it SQLite chooses."""
+        hint = f" INDEXED BY {by}" if by else ""
+        return f"SELECT {self.columns} FROM {self.name}{hint}" + (f" WHERE {where}" if where else "") + f" {tail}"
 
 
 def marks(values: Sequence[Any]) -> str:
@@ -99,9 +101,25 @@ ARCHIVE = TableOf("archive", ArchiveFile, ("name",))
 EVENT: Codec[LoggedEvent] = Codec(LoggedEvent)
 EVENT_COLUMNS = ", ".join(EVENT.columns)
 EVENT_ORDER = ("seq",)
+EVENT_INDEXES = {"topic": "event_topic", "correlation_id": "event_correlation", "type": "event_type"}
+EFFECT_INDEXES = {
+    "correlation_id": "effect_correlation",
+    "external_id": "effect_external",
+    "canonical_id": "effect_canonical",
+    "state": "effect_state",
+    "connection": "effect_connection",
+}
+RUN_INDEXES = {"correlation_id": "run_correlation", "event_seq": "run_order", "process": "run_process"}
+RUN_INDEXES_OF_KEY = {"correlation_id": "run_correlation", "event_seq": "run_order", "key": "run_key"}
+"""Filter → the index for it, the most telling filter first: left to itself, SQLite prefers whatever saves a sort."""
 EFFECT_ORDER = ("intended_at", "rowid")
 RUN_ORDER = ("event_seq", "id")
 TALLY = "SELECT a, b, state, number FROM tally WHERE counted = ? AND number > 0 ORDER BY a, b, state"
+
+
+def index_for(indexes: dict[str, str], where: str) -> str:
+    """The index of the most telling column that a condition names, in quotes; "" for none."""
+    return next((index for name, index in indexes.items() if f'"{name}"' in where), "")
 
 
 def first_at_topics(number: int) -> str:
