@@ -1,4 +1,4 @@
-"""`python -m tieline_sandbox`: serve vendor sandboxes on loopback until told to stop.
+"""`python -m tieline_sandbox`: serve vendor sandboxes, or recordings of them, on loopback until told to stop.
 
 Prints one line of JSON, name → base URL, once all of them answer; everything else goes to stderr. Ends with 0 after
 SIGTERM or SIGINT, with 2 when an option makes no sense or a port is in use.
@@ -11,13 +11,16 @@ import asyncio
 import errno
 import importlib
 import json
+import signal
+import socket
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from tieline_sandbox.kernel.branches import serve_branches
-from tieline_sandbox.kernel.server import listening
+from tieline_sandbox.kernel.replaying import Replay, replay_of
+from tieline_sandbox.kernel.server import listening, serving_apps
 from tieline_sandbox.kernel.vendor import Vendor
 from tieline_sandbox.kernel.world import World
 
@@ -29,20 +32,55 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit status; argparse leaves with 2 by itself when an option is wrong."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    names = list(dict.fromkeys(options.vendor or VENDORS))
     try:
+        replays = _replays(options) if options.replay else {}
+        names = list(replays or dict.fromkeys(options.vendor or VENDORS))
         ports = ports_of(options.port, names)
     except ValueError as error:
         parser.error(str(error))
-    world = World(options.start_date, options.seed)
-    vendors = [vendor_of(name, world) for name in names]
     try:
         certificate = _certificate(options.tls) if options.tls else None
-        sockets = listening(vendors, ports)
+        sockets = listening(names, ports)
     except OSError as error:
         _say(_explained(error, ports))
         return 2
+    if replays:
+        return _serve_replays(replays, sockets, certificate)
+    world = World(options.start_date, options.seed)
+    vendors = [vendor_of(name, world) for name in names]
     return serve_branches(world, vendors, sockets, _ready, _loop_factory(), certificate)
+
+
+def _replays(options: argparse.Namespace) -> dict[str, Replay]:
+    """The recordings to play, by vendor. Raises ValueError with a sentence for the user."""
+    if options.vendor or options.seed or options.start_date:
+        raise ValueError("--replay: a recording has its vendor and its time; --vendor, --seed, --start-date do not fit")
+    replays: dict[str, Replay] = {}
+    for file in options.replay:
+        try:
+            replay = replay_of(file)
+        except (OSError, ValueError) as error:
+            raise ValueError(f"--replay: {error}") from error
+        if replay.about.vendor in replays:
+            raise ValueError(f"--replay {file}: a recording of {replay.about.vendor} is given already")
+        replays[replay.about.vendor] = replay
+    return replays
+
+
+def _serve_replays(
+    replays: Mapping[str, Replay], sockets: Mapping[str, socket.socket], certificate: Path | None
+) -> int:
+    async def serve() -> None:
+        over = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, over.set)
+        async with serving_apps(replays, sockets, certificate) as urls:
+            print(json.dumps(urls), flush=True)  # noqa: T201 - the line that whoever started us waits for
+            await over.wait()
+
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(serve())
+    return 0
 
 
 def _certificate(folder: Path) -> Path:
@@ -126,6 +164,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="for ids and chance (0)")
     parser.add_argument(
         "--start-date", type=_moment, metavar="DATE", help="the day, or moment in UTC, the clock starts at (now)"
+    )
+    parser.add_argument(
+        "--replay",
+        action="append",
+        type=Path,
+        metavar="FILE",
+        help="answer as in this recording instead; may be repeated, one file a vendor",
     )
     parser.add_argument(
         "--tls",

@@ -70,6 +70,9 @@ def sandbox_up(
     port: Annotated[
         list[str] | None, typer.Option(help="VENDOR=PORT, or the first of the ports; 0 lets the system choose.")
     ] = None,
+    replay: Annotated[
+        list[Path] | None, typer.Option(help="Answer as in this recording instead; may be given once for each vendor.")
+    ] = None,
     tls: Annotated[
         Path | None, typer.Option(help="Serve https; ca.pem, which clients trust, is written into this folder.")
     ] = None,
@@ -78,5 +81,6 @@ def sandbox_up(
     command = [sys.executable, "-m", "tieline_sandbox"]
     command += [part for name in vendor or [] for part in ("--vendor", name)]
     command += [part for text in port or ["8801"] for part in ("--port", text)]
+    command += [part for file in replay or [] for part in ("--replay", str(file))]
     command += ["--tls", str(tls)] if tls else []
     os.execv(sys.executable, command)  # noqa: S606 - our own module takes this process over, signals and all

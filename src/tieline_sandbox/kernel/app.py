@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
@@ -53,7 +53,8 @@ def _control_routes(vendor: Vendor, log: RequestLog) -> list[Route]:
         world = vendor.world
         told = {"vendor": vendor.name, "now": world.now(), "requests": log.count, "bodies": log.bodies}
         snapshots = None if world.turn is None else world.snapshots
-        return json_response(told | {"branch": world.branch, "snapshots": snapshots})
+        told |= {"branch": world.branch, "snapshots": snapshots, "recording": vendor.recording.told()}
+        return json_response(told)
 
     async def reset(_: Request) -> Response:
         vendor.reset()
@@ -85,6 +86,16 @@ def _control_routes(vendor: Vendor, log: RequestLog) -> list[Route]:
         order = await _json(request)
         log.keep(bool(order.get("bodies", True)), int(order.get("last", LOG_SIZE)))
         return json_response({"bodies": log.bodies, "last": log.entries.maxlen})
+
+    async def recording(request: Request) -> Response:
+        if request.method == "GET":
+            name = {"Content-Disposition": f'attachment; filename="{vendor.name}.jsonl"'}
+            return StreamingResponse(iter(vendor.recording.lines()), 200, name, "application/x-ndjson")
+        if request.method == "POST":
+            vendor.recording.start()
+        else:
+            vendor.recording.stop()
+        return json_response(vendor.recording.told())
 
     async def webhooks(request: Request) -> Response:
         sender = vendor.webhooks
@@ -143,6 +154,7 @@ def _control_routes(vendor: Vendor, log: RequestLog) -> list[Route]:
         Route("/kinds", _explained(kinds)),
         Route("/requests", _explained(requests)),
         Route("/record", _explained(record), methods=["POST"]),
+        Route("/recording", _explained(recording), methods=["GET", "POST", "DELETE"]),
         Route("/webhooks", _explained(webhooks), methods=["GET", "POST"]),
         Route("/clock", _explained(clock), methods=["GET", "POST"]),
         Route("/faults", _explained(faults), methods=["GET", "POST", "DELETE"]),

@@ -39,7 +39,7 @@ class Gate:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        body = await _read_body(receive)
+        body = await read_body(receive)
         fault = self._vendor.faults.strike(*GATE_KINDS, method=scope["method"], path=scope["path"], body=body)
         answer = _Answer(send)
         entry: dict[str, Any] = {
@@ -61,6 +61,7 @@ class Gate:
             }
         self._log.count += 1
         self._log.entries.append(entry)
+        self._vendor.recording.note(scope, body, entry["fault"], answer.status, answer.headers, answer.body)
 
     async def _play(self, fault: Fault | None, scope: Scope, body: bytes, answer: _Answer, send: Send) -> None:
         kind = fault.kind if fault else None
@@ -68,7 +69,7 @@ class Gate:
             await asyncio.sleep(fault.seconds if fault else 0)
             await self._app(scope, _replay(body), answer.forward)
         elif kind in ("drop_request", "outage"):
-            _reset(send)
+            reset_connection(send)
         elif kind == "status":
             await self._vendor.refuse(fault)(scope, _replay(body), answer.forward)
         else:
@@ -78,9 +79,9 @@ class Gate:
                 await answer.release()
             elif kind == "cut_response":
                 await answer.release_half()
-                _reset(send)
+                reset_connection(send)
             else:
-                _reset(send)
+                reset_connection(send)
 
 
 class _Answer:
@@ -121,7 +122,8 @@ class _Answer:
             self.body += message.get("body", b"")
 
 
-async def _read_body(receive: Receive) -> bytes:
+async def read_body(receive: Receive) -> bytes:
+    """The whole body of a request."""
     chunks: list[bytes] = []
     while True:
         message = await receive()
@@ -143,7 +145,8 @@ def _replay(body: bytes) -> Receive:
     return receive
 
 
-def _reset(send: Send) -> None:
+def reset_connection(send: Send) -> None:
+    """End the connection as a machine that died would."""
     # uvicorn hands over a bound method of the request cycle; its transport is the only way to a true connection reset
     cycle = getattr(send, "__self__", None)
     transport = getattr(cycle, "transport", None)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from tieline_sandbox.kernel.app import build_app
 from tieline_sandbox.kernel.vendor import Vendor
@@ -20,13 +21,13 @@ async def serving(vendors: Sequence[Vendor], ports: Mapping[str, int] | None = N
 
     Raises OSError when a port is taken, before anything is served.
     """
-    async with serving_on(vendors, listening(vendors, ports or {})) as urls:
+    async with serving_on(vendors, listening((v.name for v in vendors), ports or {})) as urls:
         yield urls
 
 
-def listening(vendors: Sequence[Vendor], ports: Mapping[str, int]) -> dict[str, socket.socket]:
-    """A socket for each vendor. Raises OSError when a port is taken."""
-    return {v.name: _listen(ports.get(v.name, 0)) for v in vendors}
+def listening(names: Iterable[str], ports: Mapping[str, int]) -> dict[str, socket.socket]:
+    """A socket for each name. Raises OSError when a port is taken."""
+    return {name: _listen(ports.get(name, 0)) for name in names}
 
 
 @asynccontextmanager
@@ -34,21 +35,29 @@ async def serving_on(
     vendors: Sequence[Vendor], sockets: Mapping[str, socket.socket], certificate: Path | None = None
 ) -> AsyncIterator[dict[str, str]]:
     """Serve on sockets that are bound already, and close them when the block ends; over TLS with a certificate."""
-    servers = [_Server(_config(v, certificate)) for v in vendors]
-    tasks = [
-        asyncio.create_task(server.serve([sockets[vendor.name]]))
-        for server, vendor in zip(servers, vendors, strict=True)
-    ]
+    async with serving_apps({v.name: build_app(v) for v in vendors}, sockets, certificate) as urls:
+        try:
+            yield urls
+        finally:
+            for vendor in vendors:
+                await vendor.webhooks.close()
+                vendor.close()
+
+
+@asynccontextmanager
+async def serving_apps(
+    apps: Mapping[str, ASGIApp], sockets: Mapping[str, socket.socket], certificate: Path | None
+) -> AsyncIterator[dict[str, str]]:
+    """Serve applications by name, as `serving_on` does."""
+    servers = {name: _Server(_config(app, certificate)) for name, app in apps.items()}
+    tasks = [asyncio.create_task(server.serve([sockets[name]])) for name, server in servers.items()]
     try:
-        while not all(server.started for server in servers):  # noqa: ASYNC110 - uvicorn offers no event to wait for
+        while not all(server.started for server in servers.values()):  # noqa: ASYNC110 - uvicorn offers no event
             await asyncio.sleep(0.01)
         scheme = "https" if certificate else "http"
         yield {name: f"{scheme}://127.0.0.1:{sock.getsockname()[1]}" for name, sock in sockets.items()}
     finally:
-        for vendor in vendors:
-            await vendor.webhooks.close()
-            vendor.close()
-        for server in servers:
+        for server in servers.values():
             server.should_exit = True
         await asyncio.gather(*tasks)
 
@@ -69,9 +78,9 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _config(vendor: Vendor, certificate: Path | None) -> uvicorn.Config:
+def _config(app: ASGIApp, certificate: Path | None) -> uvicorn.Config:
     return uvicorn.Config(
-        build_app(vendor),
+        app,
         log_level="critical",
         access_log=False,
         http="httptools",

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from tieline_sandbox.kernel.faults import Fault, Faults
+from tieline_sandbox.kernel.recording import Recording
 from tieline_sandbox.kernel.webhooks import WebhookSender
 from tieline_sandbox.kernel.world import World
 
@@ -27,6 +28,7 @@ class Vendor(ABC):
         self.world = world
         self.faults = Faults()
         self.webhooks = WebhookSender(self.faults, world)
+        self.recording = Recording(self.name, world)
 
     @abstractmethod
     def routes(self) -> list[BaseRoute]:

@@ -29,7 +29,7 @@ class World:
     """One clock (aware UTC), one seeded `Random`, and the daily jobs of every vendor."""
 
     def __init__(self, start: datetime | None = None, seed: int = 0) -> None:
-        self.random = random.Random(seed)
+        self.seed, self.random = seed, random.Random(seed)
         self.turn: Callable[[Turn, str], None] | None = None
         self.snapshots: list[str] = []
         self.branch = 0

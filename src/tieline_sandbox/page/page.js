@@ -136,6 +136,10 @@ async function look(anyway = false) {
   health = await call("GET", "/health");
   at("facts").textContent = `${moment(health.now)} UTC · ${plural(health.requests, "request")}`;
   at("bodies").checked = health.bodies;
+  const { on, exchanges, full } = health.recording;
+  at("recording").textContent = on ? "Stop recording" : "Record";
+  at("download").hidden = !exchanges;
+  at("recorded").textContent = exchanges || on ? `${plural(exchanges, "exchange")} recorded${full ? ", and no room for more" : on ? " so far" : ""}` : "A recording can be answered again without this sandbox.";
   const now = `${tab()} ${health.requests} ${health.branch}`;
   const section = at(tab());
   if (!anyway && tab() !== "webhooks" && (now === seen || section.querySelector("details[open]"))) return;
@@ -194,6 +198,11 @@ let typing;
 for (const id of ["text", "asked"]) at(id).addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(() => act(() => null), 200); });
 for (const id of ["kind", "refused"]) at(id).addEventListener("change", () => act(() => null));
 at("bodies").addEventListener("change", (event) => act(() => call("POST", "/record", { bodies: event.target.checked })));
+at("recording").addEventListener("click", () => {
+  const { on, exchanges } = health.recording;
+  if (on || !exchanges || confirm("Forget the earlier recording?")) act(() => call(on ? "DELETE" : "POST", "/recording"));
+});
+at("download").addEventListener("click", () => location.assign("/_sandbox/recording"));
 at("resend").addEventListener("click", () => act(() => call("POST", "/webhooks"), "Sent again."));
 at("calm").addEventListener("click", () => act(() => call("DELETE", "/faults"), "All faults are over."));
 at("reset").addEventListener("click", () => {

@@ -16,7 +16,7 @@ from tieline.engine.ports import Operation
 
 _CONTROL = {
     ("GET", "/"): "the page of the sandbox, for people",
-    ("GET", "/health"): "the vendor, its clock, how many requests it has seen, the snapshots",
+    ("GET", "/health"): "the vendor, its clock, how many requests it has seen, the snapshots, the recording",
     ("GET", "/kinds"): "how many documents of each kind stand there now",
     ("POST", "/reset"): "forget documents, tokens, settings, faults, webhooks and the request log",
     ("POST", "/seed"): '`{"kind": [record, …]}`: store records as if they had always been there; they announce nothing',
@@ -27,6 +27,12 @@ _CONTROL = {
         "POST",
         "/record",
     ): '`{"bodies": true, "last": 5000}`: keep headers and bodies in the request log too, so many of them',
+    ("POST", "/recording"): "begin to record requests with their answers, and forget an earlier recording",
+    ("DELETE", "/recording"): "end the recording; it stays until the next one begins",
+    (
+        "GET",
+        "/recording",
+    ): "the recording as JSON lines, secrets hidden, for `--replay`; ends by itself at 100,000 requests or 200 MB",
     ("GET", "/webhooks"): "webhooks under way, given up, and the log of deliveries",
     ("POST", "/webhooks"): "send again what was given up",
     ("GET", "/clock"): "what time it is",
