@@ -14,6 +14,7 @@ from tests.support.fake_system import FakeSystem
 
 from benchmarks.peers.pace import Options, tell
 from benchmarks.peers.servers import fresh
+from tieline.app.collector import calm_collector
 from tieline.engine.ports import AppendResult, Batch
 from tieline.engine.process import process
 from tieline.engine.records import RunState
@@ -56,6 +57,7 @@ class TellingStore(SqliteStore):
 
 async def main() -> None:
     options = Options()
+    calm_collector()  # as the hub does
     definition = {"steps": five_steps, "effects": five_effects}[options.store]
     store = TellingStore(fresh(options.folder) / "tieline.db")
     async with working(store, [definition], FakeSystem(slots=64)) as worker:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import stat
 from collections.abc import AsyncIterator
 from itertools import combinations
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pysqlite3 import dbapi2 as sqlite
 from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
-from tests.contracts.store_contract import StoreContract, effect
+from tests.contracts.store_contract import StoreContract, effect, run_row
 from tests.support.engine import notified
 
 from tieline.engine.ports import Batch
@@ -147,3 +152,34 @@ async def test_lists_go_by_the_most_telling_filter(tmp_path: Path) -> None:
     for filters in some("correlation_id", "type", "subject"):
         assert await store.events(**filters) == []
     await store.close()
+
+
+@given(data=st.data())
+@settings(max_examples=30, deadline=None)
+def test_kept_counts_are_what_counting_finds(data: st.DataObject) -> None:
+    """Whatever comes together in a transaction: new rows, moves, moves that are not made, conflicts."""
+    runs = st.builds(run_row, st.integers(1, 6), state=st.sampled_from(RunState))
+    effects = st.builds(
+        lambda number, state: msgspec.structs.replace(effect(), canonical_id=f"o-{number}", state=state),
+        st.integers(1, 4),
+        st.sampled_from(EffectState),
+    )
+    batches = st.lists(
+        st.builds(Batch, runs=st.lists(runs, max_size=4), effects=st.lists(effects, max_size=3)), max_size=6
+    )
+    groups = data.draw(st.lists(batches, max_size=4))
+
+    async def write(path: Path) -> None:
+        store = SqliteStore(path)
+        for group in groups:
+            await asyncio.gather(*(store.commit(batch) for batch in group), return_exceptions=True)
+        raw = sqlite.connect(str(path))
+        counted = raw.execute("SELECT process, state, count(*) FROM run GROUP BY 1, 2").fetchall()
+        assert await store.count_runs() == {(process, state): n for process, state, n in counted}
+        counted = raw.execute("SELECT connection, kind, state, count(*) FROM effect GROUP BY 1, 2, 3").fetchall()
+        assert await store.count_effects() == {(place, kind, state): n for place, kind, state, n in counted}
+        raw.close()
+        await store.close()
+
+    with TemporaryDirectory() as folder:
+        asyncio.run(write(Path(folder) / "tieline.db"))

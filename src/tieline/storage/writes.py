@@ -13,6 +13,7 @@ from tieline.errors import ConcurrencyConflict
 from tieline.events import Event, LoggedEvent
 from tieline.storage import statements as sql
 from tieline.storage.memory import log_event
+from tieline.storage.tallies import Tally
 
 R = TypeVar("R", bound=msgspec.Struct)
 
@@ -24,6 +25,11 @@ def write_all(connection: Any, batches: Sequence[Batch]) -> list[list[AppendResu
         values = [table.codec.encode(record) for record in records]
         return connection.executemany(text, values).rowcount - len(values) if values else 0
 
+    tally = Tally(connection)
+    tally.runs([r for b in batches for r in b.runs])
+    tally.effects([e for b in batches for e in b.effects])
+    tally.runs_gone(run_id for b in batches for a in b.archived for run_id in a.run_ids)
+    tally.write()
     many(sql.RUN, (r for b in batches for r in b.runs), sql.RUN.upsert)
     many(sql.JOURNAL, (e for b in batches for e in b.journal), sql.JOURNAL.insert)
     if many(sql.EFFECT, (e for b in batches for e in b.effects), sql.EFFECT.upsert):

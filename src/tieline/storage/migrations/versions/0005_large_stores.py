@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from tieline.storage.tallies import COUNTED, count_now, triggers
+from tieline.storage.tallies import COUNTED, count_now
 
 revision = "0005"
 down_revision = "0004"
@@ -27,5 +27,3 @@ def upgrade() -> None:
     )
     for table in COUNTED:
         op.execute(count_now(table))
-        for text in triggers(table):
-            op.execute(text)
