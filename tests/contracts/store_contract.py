@@ -229,6 +229,11 @@ class StoreContract:
         assert first is not None
         assert first.seq == 1
         assert await store.first_event("VendorNotified:crm/deal/3") is None
+        many = await store.first_events([f"VendorNotified:crm/deal/{n}" for n in (1, 2, 3)])
+        assert {topic: e.seq for topic, e in many.items()} == {
+            "VendorNotified:crm/deal/1": 1,
+            "VendorNotified:crm/deal/2": 2,
+        }
         assert [e.seq for e in await store.events(type="VendorNotified", subject="crm/deal/2")] == [2]
         assert await store.events(type="Vendor") == []
         found = await store.find_event("crm", "deal/2/0")

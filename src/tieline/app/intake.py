@@ -108,7 +108,8 @@ async def poll_once(worker: Worker, connection: str, stream: str) -> int:
             raise VendorUnavailable(f"{connection} says that there is more of {stream}, and its cursor stands still")
         at = page.cursor
         moved = Cursor(name=name, value=at, updated_at=worker.clock.now())
-        missed += sum([await worker.store.first_event(event.topic) is None for event in events])
+        told = await worker.store.first_events([event.topic for event in events])
+        missed += sum(event.topic not in told for event in events)
         await worker.append(events, cursors=[moved] if at != (known.value if known else "") else [])
         if not page.more:
             return missed

@@ -181,6 +181,9 @@ class Store(Protocol):
     async def first_event(self, topic: str) -> LoggedEvent | None:
         """The first event of the log at a topic."""
 
+    async def first_events(self, topics: Sequence[str]) -> dict[str, LoggedEvent]:
+        """The first event of the log at each of many topics, for those that have any."""
+
     async def events(
         self,
         *,

@@ -167,22 +167,23 @@ class Worker:
             waits.setdefault(wait.run_id, []).append(wait.topic)
         after = (-1, "")
         while page := await self.store.runs(states=_OPEN, after=after, limit=5_000):
-            may_sleep = [row for row in page if self._lines.join(row) and row.state is RunState.WAITING]
-            slept = await asyncio.gather(*(self._sleeps(row, waits.get(row.id, [])) for row in may_sleep))
-            self._lines.withdraw({row.id for row, sleeps in zip(may_sleep, slept, strict=True) if sleeps})
+            waiting = [row for row in page if self._lines.join(row) and row.state is RunState.WAITING]
+            self._lines.withdraw(await self._asleep([(row, waits.get(row.id, [])) for row in waiting]))
             after = (page[-1].event_seq, page[-1].id)
         self._start_ready()
 
-    async def _sleeps(self, row: RunRow, topics: list[str]) -> bool:
-        """Leave a waiting run on disk until what it waits for arrives. False when it cannot be left alone."""
-        if not topics or any(t.startswith(APPLIED) for t in topics):
-            return False
-        # asleep first, then the look: what arrives in between finds the sleeper
-        self._room.put_to_sleep(row, topics)
-        for address in topics:
-            if not address.startswith(AT_LANE) and await self.store.first_event(address) is not None:
-                return self._room.rouse(row.id) is None
-        return True
+    async def _asleep(self, waiting: list[tuple[RunRow, list[str]]]) -> set[str]:
+        """Leave waiting runs on disk until what they wait for arrives. Returns those that can be left alone."""
+        topics: dict[str, list[str]] = {}
+        for row, addresses in waiting:
+            if addresses and not any(address.startswith(APPLIED) for address in addresses):
+                # asleep first, then the look: what arrives in between finds the sleeper
+                self._room.put_to_sleep(row, addresses)
+                topics[row.id] = [address for address in addresses if not address.startswith(AT_LANE)]
+        arrived = await self.store.first_events([address for wanted in topics.values() for address in wanted])
+        late = [run_id for run_id, wanted in topics.items() if any(address in arrived for address in wanted)]
+        roused = {run_id for run_id in late if self._room.rouse(run_id) is not None}
+        return topics.keys() - roused
 
     # --- following the log --------------------------------------------------------------------------------------------
 
@@ -324,7 +325,7 @@ class Worker:
     async def _leave_memory(self, row: RunRow) -> None:
         topics = self._evicted.pop(row.id)
         self._tasks.pop(row.id, None)
-        if not await self._sleeps(row, topics):
+        if not await self._asleep([(row, topics)]):
             self._lines.ready.append(row)
         self._start_ready()
 

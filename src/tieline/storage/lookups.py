@@ -40,6 +40,14 @@ class Lookups(Generic[V]):
         self._asked.append((key, future))
         return future
 
+    def find_all(self, keys: Sequence[Key]) -> dict[Key, V]:
+        """The records under many keys at once, for those that have one."""
+        found: dict[Key, V] = {}
+        for at in range(0, len(keys), MOST_AT_ONCE):
+            rows = self._rows(list(keys[at : at + MOST_AT_ONCE]))
+            found |= {key: self._decode(row) for key, row in rows.items()}
+        return found
+
     def _answer(self) -> None:
         asked, self._asked = self._asked, []
         for at in range(0, len(asked), MOST_AT_ONCE):

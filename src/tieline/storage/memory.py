@@ -198,6 +198,10 @@ class MemoryStore:
     async def first_event(self, topic: str) -> LoggedEvent | None:
         return next((e for e in self._behind(0) if e.topic == topic), None)
 
+    async def first_events(self, topics: Sequence[str]) -> dict[str, LoggedEvent]:
+        wanted = set(topics)
+        return {e.topic: e for e in reversed(self._behind(0)) if e.topic in wanted}
+
     async def events(
         self,
         *,

@@ -317,6 +317,9 @@ class SqliteStore:
     async def first_event(self, topic: str) -> LoggedEvent | None:
         return await self._first_events.find((topic,))
 
+    async def first_events(self, topics: Sequence[str]) -> dict[str, LoggedEvent]:
+        return {topic: event for (topic,), event in self._first_events.find_all([(topic,) for topic in topics]).items()}
+
     async def events(
         self,
         *,
