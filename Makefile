@@ -30,8 +30,9 @@ torture: $(STAMP) ## the proof: killed at every boundary, then chaos beside othe
 RIVAL := env PYTHONPATH=. .venv-peers/bin/python -m benchmarks.peers.contenders
 CONTENDERS = $(if $(wildcard .venv-peers/bin/python), \
 	--contender "retry=$(RIVAL).retry --no-keys" --contender "retry-keys=$(RIVAL).retry --keys" \
-	--contender "window-keys=$(RIVAL).retry --window 300 --keys" --contender "dbos-keys=$(RIVAL).dbos_deals --keys" \
-	--contender "temporal-keys=$(RIVAL).temporal_deals --keys" --contender "restate-keys=$(RIVAL).restate_deals --keys")
+	--contender "window-keys=$(RIVAL).retry --window 300 --keys" \
+	--contender "dbos-keys=$(RIVAL).dbos_deals --keys" --contender "dbos=$(RIVAL).dbos_deals --no-keys" \
+	--contender "temporal-keys=$(RIVAL).temporal_deals --keys" --contender "temporal=$(RIVAL).temporal_deals --no-keys")
 
 test: $(STAMP) ## the tests
 	$(BIN)/python -m pytest -n 2
