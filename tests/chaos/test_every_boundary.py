@@ -18,7 +18,7 @@ from tests.support.mortal import Life, MortalStore, MortalSystem, Watch, stands
 from tieline.app.cases import decide
 from tieline.engine.cases import CasePolicy
 from tieline.engine.clock import SystemClock
-from tieline.engine.effects import Connection
+from tieline.engine.connection import Connection
 from tieline.engine.lanes import Lane
 from tieline.engine.process import registry
 from tieline.engine.records import CaseState, EffectState, RunState

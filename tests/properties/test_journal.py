@@ -21,7 +21,7 @@ from tieline.app.cases import decide
 from tieline.domain import Entity
 from tieline.engine.cases import CasePolicy, Problem
 from tieline.engine.clock import SystemClock
-from tieline.engine.effects import Connection
+from tieline.engine.connection import Connection
 from tieline.engine.lanes import Lane
 from tieline.engine.process import Process, process, registry
 from tieline.engine.records import CaseState, JournalEntry, RunState

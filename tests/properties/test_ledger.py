@@ -17,7 +17,8 @@ from tests.support.fake_system import PlainTranslator
 from tests.support.mortal import Life, MortalStore, MortalSystem, QuickClock, Watch, stands
 
 from tieline.engine import lanes
-from tieline.engine.effects import Connection, Ledger, Request, decode_wire, encode_document
+from tieline.engine.connection import Connection
+from tieline.engine.effects import Ledger, Request, decode_wire, encode_document
 from tieline.engine.lanes import Lane
 from tieline.engine.ports import Operation
 from tieline.engine.records import Effect, EffectKey, EffectState

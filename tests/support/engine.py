@@ -13,7 +13,7 @@ from tests.support.fake_system import FakeSystem, PlainTranslator
 from tieline.domain import Address, Customer, Money, Project
 from tieline.engine.cases import CasePolicy
 from tieline.engine.clock import SystemClock
-from tieline.engine.effects import Connection
+from tieline.engine.connection import Connection
 from tieline.engine.lanes import Lane
 from tieline.engine.ports import Batch, Store
 from tieline.engine.process import Process, registry

@@ -13,7 +13,7 @@ import msgspec
 from tieline.app.project import Project
 from tieline.app.settings import Settings
 from tieline.engine.clock import SystemClock
-from tieline.engine.effects import Connection
+from tieline.engine.connection import Connection
 from tieline.engine.lanes import Lane
 from tieline.engine.ports import Clock, Connector, Operation, Store, Wire
 from tieline.engine.worker import Worker

@@ -17,9 +17,10 @@ import structlog
 from tieline.engine import cases
 from tieline.engine.casebook import CaseBook
 from tieline.engine.cases import PolicyOf, Problem
+from tieline.engine.connection import Connection
 from tieline.engine.dispatch import Dispatcher
 from tieline.engine.durable import DurableRun
-from tieline.engine.effects import Connection, Ledger, Translator
+from tieline.engine.effects import Ledger, Translator
 from tieline.engine.execution import Execution
 from tieline.engine.lanes import KEPT_AT_LEAST, cancel
 from tieline.engine.lines import Lines

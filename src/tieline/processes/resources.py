@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from rapidfuzz import process as fuzzy
 
-from tieline.engine.effects import Connection
+from tieline.engine.connection import Connection
 from tieline.engine.ports import Wire
 from tieline.errors import ConfigurationError
 from tieline.events import LoggedEvent, ValueMapCorrected, decode_event, event_name

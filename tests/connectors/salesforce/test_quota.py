@@ -8,7 +8,7 @@ from functools import partial
 from tests.connectors.salesforce.org import seed_deals
 
 from tieline.connectors.salesforce.connector import SalesforceConnector
-from tieline.engine.effects import Connection
+from tieline.engine.connection import Connection
 from tieline.engine.lanes import Caller, Lane, Priority, asked_by
 from tieline_sandbox.salesforce import Sandbox
 

@@ -18,7 +18,8 @@ from tests.support.mortal import Life, MortalStore, MortalSystem, QuickClock, Wa
 
 from tieline.engine import lanes
 from tieline.engine.cases import CasePolicy
-from tieline.engine.effects import Connection, Ledger, Request
+from tieline.engine.connection import Connection
+from tieline.engine.effects import Ledger, Request
 from tieline.engine.lanes import Lane
 from tieline.engine.ports import Batch, Operation, Safety
 from tieline.engine.process import process, registry

@@ -8,7 +8,8 @@ from typing import Any
 from tests.support.fake_system import FakeSystem, PlainTranslator
 from tests.support.mortal import QuickClock, stands
 
-from tieline.engine.effects import Connection, Ledger, Request
+from tieline.engine.connection import Connection
+from tieline.engine.effects import Ledger, Request
 from tieline.engine.lanes import Lane
 from tieline.engine.records import EffectKey, EffectState
 from tieline.storage.memory import MemoryStore

@@ -11,7 +11,8 @@ from tests.support.doubtful import KIND, LATE_S, DoubtfulSystem
 from tests.support.fake_system import PlainTranslator
 from tests.support.mortal import QuickClock
 
-from tieline.engine.effects import Connection, Ledger, Request
+from tieline.engine.connection import Connection
+from tieline.engine.effects import Ledger, Request
 from tieline.engine.lanes import Lane
 from tieline.engine.ports import Safety
 from tieline.engine.records import KEPT, Effect, EffectKey, EffectState

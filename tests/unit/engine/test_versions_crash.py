@@ -16,7 +16,7 @@ from tests.support.versions import TITLED, ask_to_move, changed, loaded
 
 from tieline.engine.cases import CasePolicy
 from tieline.engine.clock import SystemClock
-from tieline.engine.effects import Connection
+from tieline.engine.connection import Connection
 from tieline.engine.lanes import Lane
 from tieline.engine.process import Process, registry
 from tieline.engine.records import RunState
