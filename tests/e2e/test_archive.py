@@ -10,9 +10,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.e2e.test_one_deal import OPPORTUNITY, line, seed, win
-from tests.support.company import Company, company, eventually
-from tests.support.engine import until_idle
+from tests.e2e.test_one_deal import OPPORTUNITY, pay_one_deal
+from tests.support.company import Company, company
 from typer.testing import CliRunner
 
 from tieline.cli.main import app
@@ -46,19 +45,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
 
 async def _play(folder: Path) -> Played:
     async with company(folder) as c:
-        await seed(c, line(1, "GTX Pro", "Recurring", "1000.01"), line(2, "Implementation", "One-Time", "500.00"))
-        await win(c)
-
-        async def ordered() -> bool:
-            return len(await c.sandboxes.documents("netsuite", "salesOrder")) == 1
-
-        async def paid() -> bool:
-            return (await c.sandboxes.documents("salesforce", "Opportunity"))[0].get("Tieline_Status__c") == "Paid"
-
-        await eventually(ordered)
-        await c.sandboxes.advance(400)
-        await eventually(paid)
-        await until_idle(c.worker)
+        await pay_one_deal(c)
 
         async def told(*arguments: str) -> dict[str, Any]:
             found: dict[str, Any] = await asyncio.to_thread(_json, folder, *arguments)

@@ -6,6 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from tests.support.company import Company, company, eventually
+from tests.support.engine import until_idle
 from tests.support.salesforce_org import patch
 
 ACCOUNT = {
@@ -62,6 +63,27 @@ async def seed(c: Company, *lines: dict[str, object]) -> None:
 async def win(c: Company, opportunity_id: str = str(OPPORTUNITY["Id"])) -> None:
     """What a sales representative does in Salesforce."""
     await patch(c, f"Opportunity/{opportunity_id}", {"StageName": "Closed Won"})
+
+
+async def pay_one_deal(c: Company) -> None:
+    """A deal with a subscription and a service is won, ordered, billed for a year and paid, and the CRM says so."""
+    await seed(c, line(1, "GTX Pro", "Recurring", "1000.01"), line(2, "Implementation", "One-Time", "500.00"))
+    await win(c)
+
+    async def posted() -> bool:
+        return len(await c.sandboxes.documents("netsuite", "salesOrder")) == 1
+
+    async def paid() -> bool:
+        return len(await c.sandboxes.documents("netsuite", "customerPayment")) == 4
+
+    async def told() -> bool:
+        return (await c.sandboxes.documents("salesforce", "Opportunity"))[0].get("Tieline_Status__c") == "Paid"
+
+    await eventually(posted)
+    await c.sandboxes.advance(400)
+    await eventually(paid)
+    await eventually(told)
+    await until_idle(c.worker)
 
 
 async def test_a_won_deal_becomes_cash(tmp_path: Path) -> None:

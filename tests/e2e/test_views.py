@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.e2e.test_one_deal import OPPORTUNITY, line, seed, win
+from tests.e2e.test_one_deal import OPPORTUNITY, pay_one_deal
 from tests.support.company import Company, company, eventually
 from tests.support.engine import until_idle
 from typer.testing import CliRunner
@@ -46,23 +46,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
 
 async def _play(folder: Path) -> Played:
     async with company(folder) as c:
-        await seed(c, line(1, "GTX Pro", "Recurring", "1000.01"), line(2, "Implementation", "One-Time", "500.00"))
-        await win(c)
-
-        async def posted() -> bool:
-            return len(await c.sandboxes.documents("netsuite", "salesOrder")) == 1
-
-        async def paid() -> bool:
-            return len(await c.sandboxes.documents("netsuite", "customerPayment")) == 4
-
-        async def told() -> bool:
-            return (await c.sandboxes.documents("salesforce", "Opportunity"))[0].get("Tieline_Status__c") == "Paid"
-
-        await eventually(posted)
-        await c.sandboxes.advance(400)
-        await eventually(paid)
-        await eventually(told)
-        await until_idle(c.worker)
+        await pay_one_deal(c)
         return await _replayed(c, folder)
 
 
