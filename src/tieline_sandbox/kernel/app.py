@@ -41,14 +41,16 @@ _decoder = msgspec.json.Decoder(float_hook=Decimal)
 def build_app(vendor: Vendor) -> ASGIApp:
     """The vendor's paths behind the gate, with the control API beside them."""
     log = RequestLog()
-    control = Mount("/_sandbox", routes=_control_routes(vendor, log))
+    control = Mount("/_sandbox", routes=[*_world_routes(vendor, log), *_traffic_routes(vendor, log)])
     return Gate(Starlette(routes=[control, *vendor.routes()]), vendor, log)
 
 
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def _control_routes(vendor: Vendor, log: RequestLog) -> list[Route]:
+def _world_routes(vendor: Vendor, log: RequestLog) -> list[Route]:
+    """What stands in the world, what time it is there, and how it is changed."""
+
     async def health(_: Request) -> Response:
         world = vendor.world
         told = {"vendor": vendor.name, "now": world.now(), "requests": log.count, "bodies": log.bodies}
@@ -78,6 +80,50 @@ def _control_routes(vendor: Vendor, log: RequestLog) -> list[Route]:
     async def kinds(_: Request) -> Response:
         return json_response({kind: len(records) for kind, records in vendor.documents().items()})
 
+    async def clock(request: Request) -> Response:
+        if request.method == "POST":
+            order = await _json(request)
+            to = (
+                datetime.fromisoformat(order["to"]).replace(tzinfo=UTC)
+                if "to" in order
+                else vendor.world.now() + timedelta(days=order.get("days", 0), seconds=order.get("seconds", 0))
+            )
+            await vendor.world.advance(to)
+        return json_response({"now": vendor.world.now()})
+
+    async def turn(request: Request) -> Response:
+        if vendor.world.turn is None:
+            raise ValueError("this process cannot branch its world; `python -m tieline_sandbox` can")
+        asked, taken = Turn(request.url.path.rpartition("/")[2]), vendor.world.snapshots
+        usual = f"snapshot {len(taken) + 1}" if asked is Turn.SNAPSHOT else "".join(taken[-1:])
+        name = str((await _json(request)).get("name") or usual)
+        vendor.world.turn(asked, name)
+        return json_response({"asked": asked, "name": name}, 202)
+
+    async def configure(request: Request) -> Response:
+        return json_response(vendor.configure(await _json(request)))
+
+    async def act(request: Request) -> Response:
+        return json_response(vendor.act(request.path_params["action"], await _json(request)))
+
+    return [
+        Route("/", page_of(vendor.name)),
+        Route("/health", _explained(health)),
+        Route("/reset", _explained(reset), methods=["POST"]),
+        Route("/seed", _explained(seed), methods=["POST"]),
+        Route("/documents", _explained(documents)),
+        Route("/documents/{kind}", _explained(documents)),
+        Route("/kinds", _explained(kinds)),
+        Route("/clock", _explained(clock), methods=["GET", "POST"]),
+        Route("/configure", _explained(configure), methods=["POST"]),
+        *(Route(f"/{each}", _explained(turn), methods=["POST"]) for each in (Turn.SNAPSHOT, Turn.RESTORE)),
+        Route("/act/{action}", _explained(act), methods=["POST"]),
+    ]
+
+
+def _traffic_routes(vendor: Vendor, log: RequestLog) -> list[Route]:
+    """What was asked, told and broken."""
+
     async def requests(request: Request) -> Response:
         last = int(request.query_params.get("last", "100"))
         return json_response({"count": log.count, "requests": list(log.entries)[-last:]})
@@ -103,17 +149,6 @@ def _control_routes(vendor: Vendor, log: RequestLog) -> list[Route]:
             return json_response({"resent": sender.resend_failed()})
         return json_response({"pending": sender.pending(), "failed": len(sender.failed), "log": list(sender.log)})
 
-    async def clock(request: Request) -> Response:
-        if request.method == "POST":
-            order = await _json(request)
-            to = (
-                datetime.fromisoformat(order["to"]).replace(tzinfo=UTC)
-                if "to" in order
-                else vendor.world.now() + timedelta(days=order.get("days", 0), seconds=order.get("seconds", 0))
-            )
-            await vendor.world.advance(to)
-        return json_response({"now": vendor.world.now()})
-
     async def faults(request: Request) -> Response:
         if request.method == "POST":
             fault = msgspec.convert(await _json(request), Fault)
@@ -129,40 +164,14 @@ def _control_routes(vendor: Vendor, log: RequestLog) -> list[Route]:
     async def struck(_: Request) -> Response:
         return json_response(vendor.faults.struck)
 
-    async def turn(request: Request) -> Response:
-        if vendor.world.turn is None:
-            raise ValueError("this process cannot branch its world; `python -m tieline_sandbox` can")
-        asked, taken = Turn(request.url.path.rpartition("/")[2]), vendor.world.snapshots
-        usual = f"snapshot {len(taken) + 1}" if asked is Turn.SNAPSHOT else "".join(taken[-1:])
-        name = str((await _json(request)).get("name") or usual)
-        vendor.world.turn(asked, name)
-        return json_response({"asked": asked, "name": name}, 202)
-
-    async def configure(request: Request) -> Response:
-        return json_response(vendor.configure(await _json(request)))
-
-    async def act(request: Request) -> Response:
-        return json_response(vendor.act(request.path_params["action"], await _json(request)))
-
     return [
-        Route("/", page_of(vendor.name)),
-        Route("/health", _explained(health)),
-        Route("/reset", _explained(reset), methods=["POST"]),
-        Route("/seed", _explained(seed), methods=["POST"]),
-        Route("/documents", _explained(documents)),
-        Route("/documents/{kind}", _explained(documents)),
-        Route("/kinds", _explained(kinds)),
         Route("/requests", _explained(requests)),
         Route("/record", _explained(record), methods=["POST"]),
         Route("/recording", _explained(recording), methods=["GET", "POST", "DELETE"]),
         Route("/webhooks", _explained(webhooks), methods=["GET", "POST"]),
-        Route("/clock", _explained(clock), methods=["GET", "POST"]),
         Route("/faults", _explained(faults), methods=["GET", "POST", "DELETE"]),
         Route("/faults/struck", _explained(struck)),
         Route("/faults/{id:int}", _explained(faults), methods=["DELETE"]),
-        Route("/configure", _explained(configure), methods=["POST"]),
-        *(Route(f"/{each}", _explained(turn), methods=["POST"]) for each in (Turn.SNAPSHOT, Turn.RESTORE)),
-        Route("/act/{action}", _explained(act), methods=["POST"]),
     ]
 
 
