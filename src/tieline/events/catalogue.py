@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, ClassVar, TypeVar
 
 import msgspec
@@ -161,12 +161,13 @@ class PaymentReceived(EventData, frozen=True, kw_only=True):
 
 
 class PaymentFailed(EventData, frozen=True, kw_only=True):
-    """A collection was declined."""
+    """A collection was declined. `declined_on` is billing's own day; None in events from before it was kept."""
 
     payment: str
     contracts: list[str]
     amount: Money
     reason: str
+    declined_on: date | None = None
 
     def subject(self) -> str:
         return self.payment

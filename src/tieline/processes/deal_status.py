@@ -5,6 +5,7 @@ Many events lead here; runs of one deal wait until it rests and the newest wins,
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -116,10 +117,10 @@ def _words(
         return "Needs attention", f"{cases[0].message} [{cases[0].id}]"
     if "SubscriptionCancelled" in names:
         return "Cancelled", "The subscription was cancelled in billing"
+    if invoiced and paid >= invoiced:
+        return "Paid", ""  # nothing is open, whatever was declined on the way and however late we hear of it
     if (reason := _open_failure(events)) is not None:
         return "Payment failed", reason
-    if invoiced and paid >= invoiced:
-        return "Paid", ""
     if invoiced:
         return "Invoiced", ""
     for kind, status in (("project", "Project opened"), ("order", "Order posted")):
@@ -131,10 +132,18 @@ def _words(
 
 
 def _open_failure(events: list[LoggedEvent]) -> str | None:
-    """Why the last collection failed, unless money came in since."""
-    last = next((e for e in reversed(events) if event_name(e.type) in ("PaymentFailed", "PaymentReceived")), None)
-    data = decode_event(last) if last is not None else None
-    return f"Payment of {data.amount} declined: {data.reason}" if isinstance(data, PaymentFailed) else None
+    """Why the last collection failed, unless money came in since: by billing's days, on one day in the log's order."""
+    told = [e for e in events if event_name(e.type) in ("PaymentFailed", "PaymentReceived")]
+    last = decode_event(max(told, key=lambda e: (_day(e), e.seq))) if told else None
+    return f"Payment of {last.amount} declined: {last.reason}" if isinstance(last, PaymentFailed) else None
+
+
+def _day(event: LoggedEvent) -> date:
+    data = decode_event(event)
+    if isinstance(data, PaymentReceived):
+        return data.payment.received_on
+    told: date | None = getattr(data, "declined_on", None)
+    return told or event.time.date()  # the day was not kept once
 
 
 def _applied(effects: list[Effect]) -> dict[tuple[str, str], Effect]:

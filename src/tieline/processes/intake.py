@@ -5,6 +5,7 @@ An echo of our own write changes nothing canonical, so it tells nothing: no loop
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any, TypeVar
 
 import msgspec
@@ -86,7 +87,13 @@ async def read_payment(run: Run, hint: VendorNotified) -> None:
         await run.record(seen.payment, lambda: received)
     elif seen is not None:
         await run.publish(
-            PaymentFailed(payment=seen.payment, contracts=seen.contracts, amount=seen.amount, reason=seen.reason)
+            PaymentFailed(
+                payment=seen.payment,
+                contracts=seen.contracts,
+                amount=seen.amount,
+                reason=seen.reason,
+                declined_on=seen.declined_on,
+            )
         )
 
 
@@ -97,6 +104,7 @@ class PaymentSeenFailed(msgspec.Struct, frozen=True, tag="failed"):
     contracts: list[str]
     amount: Money
     reason: str
+    declined_on: date | None = None
 
 
 class PaymentSeen(msgspec.Struct, frozen=True, tag="received"):
@@ -166,7 +174,13 @@ async def look_at_payment(run: Run, hint: VendorNotified) -> PaymentSeen | Payme
         return PaymentSeen(payment=payment, contracts=await _deals_of(run, invoices))
     reason = str(wire.get("gatewayResponse") or "declined by the payment gateway")
     deals = await _deals_of(run, [f"{hint.connection}-{n}" for n in wire.get("intendedInvoices", [])] or invoices)
-    return PaymentSeenFailed(payment=payment.id, contracts=deals, amount=payment.amount, reason=reason)
+    return PaymentSeenFailed(
+        payment=payment.id,
+        contracts=deals,
+        amount=payment.amount,
+        reason=reason,
+        declined_on=payment.received_on,
+    )
 
 
 async def _family(run: Run, hint: VendorNotified, account_id: Any) -> list[Customer]:
