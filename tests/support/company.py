@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from tieline.app.demo.world import SECRETS, Sandboxes, furnish
+from tieline.app.desk import Desk
 from tieline.app.hub import running
 from tieline.app.project import Project, load_project
 from tieline.app.settings import load_settings
@@ -31,6 +32,7 @@ class Company(msgspec.Struct):
     project: Project
     worker: Worker
     hub_url: str
+    desk: Desk
 
 
 @asynccontextmanager
@@ -60,10 +62,10 @@ async def hub(folder: Path, boxes: Sandboxes, poll_s: float = 0.0) -> AsyncItera
     else:
         fresh = False
     project = load_project(load_settings(folder, environ=SECRETS))
-    async with running(project, port=0) as (worker, url):
+    async with running(project, port=0) as (desk, url):
         if fresh:
             await furnish(boxes, url)
-        yield Company(boxes, project, worker, url)
+        yield Company(boxes, project, desk.worker, url, desk)
 
 
 async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 20.0) -> None:

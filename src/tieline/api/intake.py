@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Protocol
 
 import msgspec
-from litestar import Litestar, Request, Response, get, post
+from litestar import Request, Response, get, post
 from litestar.datastructures import State
+from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
 from tieline.app.intake import UnknownConnection
@@ -23,10 +24,10 @@ class Receives(Protocol):
     ) -> tuple[int, str, bytes]: ...
 
 
-def intake_app(intake: Receives) -> Litestar:
-    """The ASGI application of the hub's intake."""
+def intake_handlers(intake: Receives) -> list[HTTPRouteHandler]:
+    """What the hub answers to everybody: webhooks, which prove themselves, and whether it is there."""
 
-    @post("/intake/{connection:str}", status_code=200)
+    @post("/intake/{connection:str}", status_code=200, exclude_from_csrf=True, request_max_body_size=MOST_BYTES)
     async def receive(connection: FromPath[str], request: Request[None, None, State]) -> Response[bytes]:
         """Take a webhook of a connection."""
         headers = {name.lower(): value for name, value in request.headers.items()}
@@ -47,7 +48,7 @@ def intake_app(intake: Receives) -> Litestar:
         """Whether the hub answers."""
         return {"status": "ok"}
 
-    return Litestar([receive, health], openapi_config=None, request_max_body_size=MOST_BYTES)
+    return [receive, health]
 
 
 def _problem(status: int, title: str, detail: str) -> Response[bytes]:

@@ -1,4 +1,4 @@
-"""The hub: the worker, the HTTP intake and the pollers in one process, for one project."""
+"""The hub: the worker, the HTTP intake, the pages and the pollers in one process, for one project."""
 
 from __future__ import annotations
 
@@ -9,15 +9,20 @@ from contextlib import asynccontextmanager, closing, contextmanager, suppress
 
 import structlog
 import uvicorn
+from litestar import Litestar
+from litestar.config.csrf import CSRFConfig
+from litestar.datastructures import State
 
-from tieline.api.intake import intake_app
+from tieline.api.intake import intake_handlers
+from tieline.app.access import Access, access_database
 from tieline.app.archive import archive_forever
+from tieline.app.desk import Desk
 from tieline.app.intake import Intake, poll_forever
 from tieline.app.project import Project
-from tieline.app.wiring import PLAIN, Seam, only_worker, working
+from tieline.app.wiring import PLAIN, Seam, only_worker, open_reader, working
 from tieline.engine.lanes import cancel
-from tieline.engine.worker import Worker
 from tieline.errors import ConfigurationError
+from tieline.web.room import control_room
 
 GOODBYE_S = 5
 """How long a sender that is slow may hold up the end of the hub."""
@@ -26,8 +31,12 @@ _log = structlog.get_logger("tieline.hub")
 
 
 @asynccontextmanager
-async def running(project: Project, port: int | None = None, seam: Seam = PLAIN) -> AsyncIterator[tuple[Worker, str]]:
-    """Run the hub until the block ends; yields the worker and the base URL of its intake.
+async def running(
+    project: Project, port: int | None = None, seam: Seam = PLAIN, *, demo: bool = False
+) -> AsyncIterator[tuple[Desk, str]]:
+    """Run the hub until the block ends; yields what its pages work with, the worker too, and its address.
+
+    `demo` says on every page that nothing here is real.
 
     Raises ConfigurationError for a port in use, a database that cannot be used or another hub on it.
     """
@@ -37,12 +46,13 @@ async def running(project: Project, port: int | None = None, seam: Seam = PLAIN)
         only_worker(project.settings.database),
     ):
         store = seam.store(project)
+        reader, access = open_reader(project.settings), Access(access_database(project.settings.database))
         try:
             async with working(project, store, seam) as worker:
-                intake = Intake(worker)
+                desk = Desk(project, worker, reader, access, demo=demo)
                 server = _Server(
                     uvicorn.Config(
-                        intake_app(intake),
+                        application(desk, Intake(worker)),
                         log_level="warning",
                         access_log=False,
                         lifespan="off",
@@ -61,7 +71,7 @@ async def running(project: Project, port: int | None = None, seam: Seam = PLAIN)
                 while not server.started and not tasks[0].done():  # noqa: ASYNC110 - uvicorn offers no event
                     await asyncio.sleep(0.01)  # whoever is told the address may use it
                 try:
-                    yield worker, f"http://{hub.host}:{listening.getsockname()[1]}"
+                    yield desk, f"http://{hub.host}:{listening.getsockname()[1]}"
                 finally:
                     server.should_exit = True
                     for task in tasks[1:]:
@@ -70,6 +80,19 @@ async def running(project: Project, port: int | None = None, seam: Seam = PLAIN)
                         await tasks[0]
         finally:
             await store.close()
+            await reader.close()
+            await access.close()
+
+
+def application(desk: Desk, intake: Intake) -> Litestar:
+    """Everything that the hub answers: webhooks, pages."""
+    return Litestar(
+        [*intake_handlers(intake), *control_room(desk)],
+        state=State({"desk": desk}),
+        csrf_config=CSRFConfig(secret=desk.access.secret, cookie_name="tieline_csrf", cookie_samesite="lax"),
+        openapi_config=None,
+        logging_config=None,
+    )
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -45,18 +45,19 @@ async def _up(project: Project, port: int | None, as_json: bool) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    async with running(project, port) as (worker, url):
+    async with running(project, port) as (desk, url):
         connections = {name: f"{url}/intake/{name}" for name in project.settings.connections}
         if as_json:
-            print_json({"url": url, "intake": connections, "database": str(project.settings.database)})
+            print_json({"url": url, "pages": url, "intake": connections, "database": str(project.settings.database)})
             sys.stdout.flush()
         err.print(f"hub of [bold]{project.settings.name}[/] is up at {url}")
         for name, address in connections.items():
             err.print(f"  {name}: webhooks to {address}")
+        err.print(f"  pages: {url}")
         err.print("Ctrl-C stops it; `tieline status` in another window shows how it does")
         while not stop.is_set():
-            if worker.failure is not None:
-                raise ConfigurationError(f"the hub stopped: {worker.failure}") from worker.failure
+            if desk.worker.failure is not None:
+                raise ConfigurationError(f"the hub stopped: {desk.worker.failure}") from desk.worker.failure
             try:
                 await asyncio.wait_for(stop.wait(), 0.5)
             except TimeoutError:

@@ -19,8 +19,8 @@ from typing import Any
 
 import msgspec
 import uvicorn
+from litestar import Litestar
 
-from tieline.api.intake import intake_app
 from tieline.app.hub import running
 from tieline.app.logs import configure_logs
 from tieline.app.project import Project, load_project
@@ -41,7 +41,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
 def main(folder: Path) -> None:
     project = load_project(load_settings(folder))
-    uvicorn.Config(intake_app(Any), lifespan="off").load()  # type: ignore[arg-type]  # imported once, not in every life
+    uvicorn.Config(Litestar([]), lifespan="off").load()  # imported once, not in every life
     woken, wake = os.pipe()
     for end in (woken, wake):
         os.set_blocking(end, False)
@@ -116,14 +116,14 @@ def make_seam(order: Order) -> Seam:
 async def _serve(project: Project, seam: Seam) -> int:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    async with running(project, seam=seam) as (worker, url):
+    async with running(project, seam=seam) as (desk, url):
         _say(pid=os.getpid(), url=url)
-        while not stop.is_set() and worker.failure is None:
+        while not stop.is_set() and desk.worker.failure is None:
             try:
                 await asyncio.wait_for(stop.wait(), 0.2)
             except TimeoutError:
                 continue
-        return BROKEN if worker.failure is not None else 0
+        return BROKEN if desk.worker.failure is not None else 0
 
 
 def _say(**told: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from tieline.app.project import installed_connectors, load_mappings
+from tieline.app.project import Project, installed_connectors, load_mappings
 from tieline.app.settings import Settings, load_settings
 from tieline.app.wiring import open_reader
 from tieline.connectors.sdk import ConnectorType
@@ -76,6 +76,18 @@ async def view_of(settings: Settings, store: Store) -> View:
         vendors=vendors,
         operations=_operations(vendors, connectors),
         database=settings.database,
+    )
+
+
+def view_with(project: Project, mappings: MappingSet, store: Store) -> View:
+    """The view of a project that is loaded already, with its tables as they stand."""
+    vendors = {c.name: c.connector for c in project.settings.connections.values()}
+    return View(
+        store=store,
+        mappings=mappings,
+        vendors=vendors,
+        operations=_operations(vendors, project.connectors),
+        database=project.settings.database,
     )
 
 

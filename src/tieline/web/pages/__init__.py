@@ -1,0 +1,1 @@
+"""One module a page: handlers, and the Section that registers them in `tieline.web.room`."""

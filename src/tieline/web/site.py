@@ -1,0 +1,123 @@
+"""The pages together: what they are made from, where they stand, and the headers they all carry.
+
+A page is a `Section`: its place in the navigation and its handlers. Scripts and styles are never inline: the
+Content-Security-Policy allows nothing but our own files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import msgspec
+from litestar import Request, Response
+from litestar.datastructures import State
+from litestar.types import ControllerRouterHandler
+from litestar.utils.scope.state import ScopeState
+from markupsafe import Markup
+
+from tieline.app.principal import Permission, Principal
+from tieline.web import present
+
+HERE = Path(__file__).parent
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+    "Cache-Control": "no-store",
+}
+HTML = "text/html; charset=utf-8"
+
+WebRequest = Request[Principal | None, Any, State]
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of the control room. `title` is its name in the navigation, "" for none."""
+
+    title: str
+    path: str
+    handlers: Sequence[ControllerRouterHandler]
+
+
+class Site:
+    """Draws pages: a template, what it shows, and what every page carries."""
+
+    def __init__(self, project: str, sections: Sequence[Section], *, demo: bool = False) -> None:
+        self._templates = _templates()
+        self._sections = [section for section in sections if section.title]
+        self._project, self._demo = project, demo
+
+    def page(self, request: WebRequest, template: str, *, status: int = 200, **shown: Any) -> Response[str]:
+        """A whole page."""
+        text = self._templates.get_template(template).render(
+            project=self._project,
+            demo=self._demo,
+            sections=self._sections,
+            **self._common(request),
+            **shown,
+        )
+        return Response(text, media_type=HTML, status_code=status, headers=HEADERS)
+
+    def part(self, request: WebRequest, template: str, *, status: int = 200, **shown: Any) -> Response[str]:
+        """A piece of a page, for replacing what stands there (htmx)."""
+        return Response(self.text(request, template, **shown), media_type=HTML, status_code=status, headers=HEADERS)
+
+    def text(self, request: WebRequest, template: str, **shown: Any) -> str:
+        """The same as text, for an event stream."""
+        return self._templates.get_template(template).render(**self._common(request), **shown)
+
+    def _common(self, request: WebRequest) -> dict[str, Any]:
+        user = request.scope.get("user")
+        return {
+            "now": datetime.now(UTC),
+            "here": request.url.path,
+            "user": user,
+            "may": lambda right: isinstance(user, Principal) and user.may(Permission(right)),
+            "csrf": _csrf_field(request),
+            "with_query": lambda **changed: with_query(request, changed),
+        }
+
+
+def with_query(request: WebRequest, changed: Mapping[str, object]) -> str:
+    """This page's address with some of its query changed: for filters and pages. None or "" takes a key away."""
+    held: dict[str, Any] = {**request.query_params.dict(), **changed}
+    kept = {key: value for key, value in held.items() if value not in (None, "", [""])}
+    address = request.url.with_replacements(query="").path
+    return f"{address}?{present.query(kept)}" if kept else address
+
+
+def _csrf_field(request: WebRequest) -> Markup:
+    """The hidden field that every form of a page carries."""
+    token = ScopeState.from_scope(request.scope).csrf_token
+    return Markup('<input type="hidden" name="_csrf_token" value="{}">').format(token if isinstance(token, str) else "")
+
+
+def _templates() -> jinja2.Environment:
+    """The templates, with everything escaped and every name that a template misses an error."""
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {
+        "money": present.money,
+        "figure": present.figure,
+        "exact": present.exact,
+        "system": present.system,
+        "kind": present.kind,
+        "state": present.state,
+        "pretty": present.pretty,
+    }
+    made.globals["ago"] = present.ago
+    return made

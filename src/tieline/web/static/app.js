@@ -1,0 +1,20 @@
+// Small things that HTML cannot do by itself. Everything works without them.
+"use strict";
+
+// "/" goes to the search field, as people are used to.
+document.addEventListener("keydown", (event) => {
+  const typing = event.target.closest("input, textarea, select, [contenteditable]");
+  const search = document.querySelector("[data-search]");
+  if (event.key === "/" && !typing && search) {
+    event.preventDefault();
+    search.focus();
+    search.select();
+  }
+});
+
+// Tick all, or none, of a list.
+document.addEventListener("change", (event) => {
+  const all = event.target.closest("[data-ticks]");
+  if (!all) return;
+  for (const box of document.querySelectorAll(`input[name="${all.dataset.ticks}"]`)) box.checked = all.checked;
+});
