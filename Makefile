@@ -8,7 +8,7 @@ PEERS_STAMP := .venv-peers/.made
 PEERS_N8N := .peers-node/n8n/.made
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo torture test check conformance bench bench-n8n peers clean
+.PHONY: help setup demo live torture test check conformance bench bench-n8n peers clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -23,6 +23,9 @@ $(STAMP): pyproject.toml
 
 demo: $(STAMP) ## the main job: deals become cash under faults, counted in the systems themselves
 	$(BIN)/tieline demo
+
+live: $(STAMP) ## the same company at work until Ctrl-C, with the control room to look at
+	$(BIN)/tieline demo --live
 
 torture: $(STAMP) ## the proof: killed at every boundary, then chaos beside other programs (those of `make peers`, where installed)
 	$(BIN)/tieline torture --boundaries --seconds 60 --seed 7 --report torture-report $(CONTENDERS)

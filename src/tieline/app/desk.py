@@ -10,14 +10,15 @@ from tieline.engine.worker import Worker
 
 
 class Desk:
-    """Look through `view`; change through `store`, which is the worker's own.
+    """Look through `view`; change through `store`, which is the worker's own."""
 
-    `demo` says that nothing here is real.
-    """
+    def __init__(self, project: Project, worker: Worker, reader: Store, access: Access) -> None:
+        self.project, self.worker, self.access, self._reader = project, worker, access, reader
 
-    def __init__(self, project: Project, worker: Worker, reader: Store, access: Access, *, demo: bool = False) -> None:
-        self.project, self.worker, self.access, self.demo = project, worker, access, demo
-        self._reader = reader
+    @property
+    def demo(self) -> bool:
+        """Whether nothing here is real."""
+        return self.project.settings.hub.demo
 
     @property
     def store(self) -> Store:

@@ -31,12 +31,8 @@ _log = structlog.get_logger("tieline.hub")
 
 
 @asynccontextmanager
-async def running(
-    project: Project, port: int | None = None, seam: Seam = PLAIN, *, demo: bool = False
-) -> AsyncIterator[tuple[Desk, str]]:
+async def running(project: Project, port: int | None = None, seam: Seam = PLAIN) -> AsyncIterator[tuple[Desk, str]]:
     """Run the hub until the block ends; yields what its pages work with, the worker too, and its address.
-
-    `demo` says on every page that nothing here is real.
 
     Raises ConfigurationError for a port in use, a database that cannot be used or another hub on it.
     """
@@ -49,7 +45,7 @@ async def running(
         reader, access = open_reader(project.settings), Access(access_database(project.settings.database))
         try:
             async with working(project, store, seam) as worker:
-                desk = Desk(project, worker, reader, access, demo=demo)
+                desk = Desk(project, worker, reader, access)
                 server = _Server(
                     uvicorn.Config(
                         application(desk, Intake(worker)),

@@ -23,11 +23,15 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 
 class HubSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The hub's own port (loopback by default), and how often connections are polled for what webhooks missed."""
+    """The hub's own port (loopback by default), and how often connections are polled for what webhooks missed.
+
+    `demo`: sandboxes and invented companies only; the pages say so and ask nobody to sign in. On loopback only.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8800
     poll_s: float = 30.0
+    demo: bool = False
 
 
 class ArchiveSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -21,8 +21,11 @@ def make_project(
     urls: Mapping[str, str] | None = None,
     poll_s: float | None = None,
     port: int | None = None,
+    demo: bool = False,
 ) -> list[Path]:
     """Copy a template into `folder`; returns the files made. `urls` names other addresses for its connections.
+
+    `demo` makes a project whose pages say that nothing is real, and let everybody on this machine in.
 
     Raises ConfigurationError for an unknown template, a folder that holds a project already or cannot be written.
     """
@@ -38,11 +41,11 @@ def make_project(
         raise ConfigurationError(
             f"{folder} cannot be written: {error}; check the folder's owner and permissions"
         ) from error
-    _adapt(folder / FILE_NAME, urls or {}, poll_s, port)
+    _adapt(folder / FILE_NAME, urls or {}, poll_s, port, demo)
     return sorted(p for p in folder.rglob("*") if p.is_file())
 
 
-def _adapt(path: Path, urls: Mapping[str, str], poll_s: float | None, port: int | None) -> None:
+def _adapt(path: Path, urls: Mapping[str, str], poll_s: float | None, port: int | None, demo: bool) -> None:
     text = path.read_text(encoding="utf-8")
     for name, url in urls.items():
         text = re.sub(rf'(\[connections\.{name}\][^\[]*?\nurl = )"[^"]*"', rf'\g<1>"{url}"', text)
@@ -50,4 +53,6 @@ def _adapt(path: Path, urls: Mapping[str, str], poll_s: float | None, port: int 
         text = re.sub(r"(?m)^poll_s = \S+", f"poll_s = {poll_s}", text)
     if port is not None:
         text = re.sub(r"(?m)^port = \d+", f"port = {port}", text)
+    if demo:
+        text = text.replace("[hub]\n", "[hub]\ndemo = true\n")
     path.write_text(text, encoding="utf-8")

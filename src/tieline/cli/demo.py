@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 import sys
+import tempfile
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from tieline.app.demo.director import Outcome, Plan, perform
 from tieline.app.demo.export import Export
+from tieline.app.demo.live import LiveShow
 from tieline.cli.output import AsJson, amount, err, out, print_json, print_table, run
 
 
@@ -33,9 +37,15 @@ def demo(
     csv_mappings: Annotated[
         Path | None, typer.Option(help="A folder of tables that say what your columns mean.")
     ] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Go on until Ctrl-C instead, with the pages to look at; nothing is counted.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Close deals in Salesforce, break the network, kill the hub, let three years pass, and count what stands."""
+    if live:
+        run(_live(folder, seed))
+        return
     export = _export(deals_csv, accounts_csv, products_csv, csv_mappings)
     plan = Plan(deals=deals, seed=seed, faults=faults and export is None, folder=folder, export=export)
     columns = (TextColumn("{task.description:<58}"), BarColumn(24), TimeElapsedColumn())
@@ -52,6 +62,26 @@ def demo(
         _print(outcome, plan)
     if not outcome.verdict.ties_out:
         raise typer.Exit(1)
+
+
+async def _live(folder: Path | None, seed: int) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    folder = folder or Path(tempfile.mkdtemp(prefix="tieline-demo-"))
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def ready(address: str) -> None:
+        out.print(
+            f"the control room is at [bold]{address}[/]; days pass, deals are won, cases wait for you", soft_wrap=True
+        )
+        out.print(
+            f"the same project on the command line: {_own_name()} status --project {folder}/project", soft_wrap=True
+        )
+        out.print("Ctrl-C ends it")
+
+    with err.status("starting Salesforce, Zuora, NetSuite, Kantata and the hub") as waiting:
+        await LiveShow(folder, seed).run(stop, ready, waiting.update)
 
 
 def _export(deals: Path | None, accounts: Path | None, products: Path | None, mappings: Path | None) -> Export | None:

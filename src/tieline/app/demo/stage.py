@@ -38,10 +38,10 @@ class Hub(Protocol):
 class Stage:
     """The running systems and hub of a demonstration; everything is stopped at the end, whatever happens."""
 
-    def __init__(self, folder: Path, seed: int, opens_on: date, poll_s: float = 5.0) -> None:
+    def __init__(self, folder: Path, seed: int, opens_on: date, poll_s: float = 5.0, port: int = 0) -> None:
         self.folder, self.project, self._poll_s = folder, folder / "project", poll_s
         self.vendors = sandbox_server(folder, opens_on, seed)
-        self.port = _free_port()
+        self.port = _free_port(port)
         self.hub = self.new_hub()
         self.kills = 0
 
@@ -53,7 +53,7 @@ class Stage:
         urls = await self.vendors.start()
         self.sandboxes, self.http = Sandboxes(urls), aiohttp.ClientSession()
         try:
-            make_project(self.project, urls=urls, poll_s=self._poll_s, port=self.port)
+            make_project(self.project, urls=urls, poll_s=self._poll_s, port=self.port, demo=True)
             await furnish(self.sandboxes, f"http://127.0.0.1:{self.port}")
             await self.begin()
         except BaseException:
@@ -127,7 +127,11 @@ def _behind(row: Any, runs: list[Any]) -> bool:
     return (row.process, row.key) in heads
 
 
-def _free_port() -> int:
+def _free_port(wanted: int) -> int:
+    """The wanted port where it is free, else any."""
     with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
+        try:
+            sock.bind(("127.0.0.1", wanted))
+        except OSError:
+            sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
