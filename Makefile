@@ -8,7 +8,7 @@ PEERS_STAMP := .venv-peers/.made
 PEERS_N8N := .peers-node/n8n/.made
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo live torture test check conformance bench bench-n8n peers clean
+.PHONY: help setup demo live torture test browser screenshots check conformance bench bench-n8n peers clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -38,7 +38,13 @@ CONTENDERS = $(if $(wildcard .venv-peers/bin/python), \
 	--contender "temporal-keys=$(RIVAL).temporal_deals --keys" --contender "temporal=$(RIVAL).temporal_deals --no-keys")
 
 test: $(STAMP) ## the tests
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 -m "not browser"
+
+browser: $(STAMP) ## a real browser walks the pages (needs a Chromium on the machine)
+	TIELINE_BROWSER=required $(BIN)/python -m pytest tests/browser -m browser
+
+screenshots: $(STAMP) ## pictures of every page of a company at work, into docs/images (needs a Chromium)
+	PYTHONPATH=. $(BIN)/python -m tests.browser.screenshots
 
 check: $(STAMP) ## style, types, import directions
 	$(BIN)/ruff check .
