@@ -8,7 +8,7 @@ PEERS_STAMP := .venv-peers/.made
 PEERS_N8N := .peers-node/n8n/.made
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo live torture test browser screenshots check conformance bench bench-n8n peers clean
+.PHONY: help setup demo live torture test browser screenshots check api-fuzz conformance bench bench-n8n peers clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -52,11 +52,17 @@ check: $(STAMP) ## style, types, import directions
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+api-fuzz: $(STAMP) ## schemathesis over the whole REST API of a hub with data, for ten minutes
+	PYTHONPATH=. $(BIN)/python -m tests.api.fuzz --phases examples,coverage,fuzzing,stateful --max-time 600
+
 conformance: $(STAMP) ## official vendor clients and published contracts judge the sandboxes
 	$(BIN)/python tests/conformance/run.py
 
 bench: $(STAMP) peers ## benchmarks beside DBOS, Restate and Temporal; prints figures with the machine (BENCH_FULL=1: a million runs)
 	PYTHONPATH=. $(BIN)/python -m benchmarks
+
+bench-pages: $(STAMP) ## every page of the control room on a large store (BENCH_FULL=1: a million runs)
+	PYTHONPATH=. $(BIN)/python -m benchmarks control_room
 
 bench-n8n: $(STAMP) $(PEERS_N8N) ## the quote-to-cash benchmark beside n8n (a large install, once)
 	PYTHONPATH=. $(BIN)/python -m benchmarks.n8n

@@ -8,12 +8,13 @@ import sys
 import time
 from collections.abc import Callable
 
-from benchmarks import durable, growth, parts, quote_to_cash, report, sandbox
+from benchmarks import control_room, durable, growth, parts, quote_to_cash, report, sandbox
 
 BENCHMARKS: dict[str, Callable[[], None]] = {
     "durable": durable.main,
     "quote_to_cash": lambda: quote_to_cash.main(quote_to_cash.CONTENDERS),
     "growth": lambda: asyncio.run(growth.main()),
+    "control_room": lambda: asyncio.run(control_room.main()),
     "parts": lambda: asyncio.run(parts.main()),
     "sandbox": lambda: asyncio.run(sandbox.main()),
 }

@@ -23,12 +23,12 @@ PAGES = {
     "now": "/",
     "deals": "/deals",
     "deal": "/deals?status=Paid > a[href^='/deals/']",
-    "explain": "/deals?status=Paid > a[href^='/deals/'] > a[href^='/explain/']",
+    "explain": "/deals?status=Paid > a[href^='/deals/'] > a[href^='/explain/netsuite/invoice'][href*='field=']",
     "cases": "/cases",
     "case": "/cases?class=unknown-product > main a[href^='/cases/']",
     "approvals": "/approvals",
     "rules": "/rules",
-    "rule": "/rules > main a[href^='/rules/']",
+    "rule": "/rules/products",
     "processes": "/processes",
     "process": "/processes/quote-to-cash",
     "systems": "/systems",
@@ -41,10 +41,16 @@ PAGES = {
 async def open_page(page: Page, root: str, way: str) -> None:
     """Go a way as PAGES describes them."""
     address, *links = way.split(" > ")
-    await page.goto(root + address)
+    await _go(page, root + address)
     for selector in links:
-        target = await page.locator(selector).first.get_attribute("href")
-        await page.goto(root + str(target))
+        target = await page.locator(selector).first.get_attribute("href", timeout=5_000)
+        await _go(page, root + str(target))
+
+
+async def _go(page: Page, url: str) -> None:
+    answer = await page.goto(url)
+    if answer is None or not answer.ok:
+        raise AssertionError(f"{url} answered {answer.status if answer else 'nothing'}")
 
 
 async def take(browser: Browser, root: str, folder: Path) -> None:

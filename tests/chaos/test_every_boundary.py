@@ -16,6 +16,7 @@ from tests.support.fake_system import FakeSystem, PlainTranslator
 from tests.support.mortal import Life, MortalStore, MortalSystem, Watch, stands
 
 from tieline.app.cases import decide
+from tieline.app.principal import local_principal
 from tieline.engine.cases import CasePolicy
 from tieline.engine.clock import SystemClock
 from tieline.engine.connection import Connection
@@ -68,7 +69,7 @@ class World:
             if runs and all(run.state.ended for run in runs):
                 return
             if open_cases:
-                await decide(self.disk, open_cases, self.answer, by="ada")
+                await decide(self.disk, open_cases, self.answer, by=local_principal("ada"))
                 worker.events_arrived()
             await asyncio.sleep(0.001)
 

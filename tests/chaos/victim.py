@@ -20,6 +20,7 @@ from tests.support.fake_system import FakeSystem
 
 from tieline.app.cases import decide
 from tieline.app.logs import configure_logs
+from tieline.app.principal import local_principal
 from tieline.engine.ports import Absent, Applied, Call, Finding, Operation, Outcome
 from tieline.engine.records import CaseState
 from tieline.storage.sqlite import SqliteStore
@@ -67,7 +68,7 @@ async def main(database: Path, system: Path, deals: int) -> None:
         while sum(count for (_, state), count in (await store.count_runs()).items() if state == "done") < deals:
             waiting = await store.cases(states=[CaseState.OPEN])
             if waiting:
-                await decide(store, waiting, "approve", by="ada")
+                await decide(store, waiting, "approve", by=local_principal("ada"))
                 worker.events_arrived()
             await asyncio.sleep(0.005)
     await store.close()

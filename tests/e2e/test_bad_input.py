@@ -20,6 +20,7 @@ from tests.support.company import Company, company, eventually
 
 from tieline.app.cases import decide
 from tieline.app.demo.world import ORGANIZATION, SECRETS
+from tieline.app.principal import local_principal
 from tieline.engine.records import CaseRow, CaseState
 from tieline.events import VendorNotified, decode_event, event_name
 
@@ -127,8 +128,8 @@ async def test_told_twice_with_other_content_is_a_case_that_shows_both(hub: Comp
     assert [c.details["told"]["raw"]["Amount"] for c in found] == ["200.00", "300.00"]
     assert {c.details["known"]["raw"]["Amount"] for c in found} == {"100.00"}
     assert {(c.run_id, c.state, tuple(c.actions)) for c in found} == {("", CaseState.OPEN, ("accept", "dismiss"))}
-    await decide(store, [found[0]], "accept", by="ada")
-    await decide(store, [found[1]], "dismiss", by="ada")
+    await decide(store, [found[0]], "accept", by=local_principal("ada"))
+    await decide(store, [found[1]], "dismiss", by=local_principal("ada"))
     logged = [e for e in await store.events_after(0, 100_000) if e.subject == "zuora/invoice/INV-C"]
     assert [e.id for e in logged] == ["InvoicePosted:INV-C", "InvoicePosted:INV-C~2"]
     accepted = decode_event(logged[1])

@@ -12,6 +12,7 @@ from tests.support.company import Company, company, eventually
 from tests.support.salesforce_org import account, deal_in_crm, line, opportunity, patch, seed, win, zuora
 
 from tieline.app import cases as people
+from tieline.app.principal import local_principal
 from tieline.engine.records import CaseRow, CaseState, EffectKey, EffectState
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
@@ -41,7 +42,9 @@ async def the_case(c: Company, deal: int, case_class: str) -> CaseRow:
 
 
 async def decide(c: Company, case: CaseRow, action: str, **arguments: str) -> None:
-    await people.decide(c.worker.store, [case], action, by="ada", reason="tested", arguments=dict(arguments))
+    await people.decide(
+        c.worker.store, [case], action, by=local_principal("ada"), reason="tested", arguments=dict(arguments)
+    )
     c.worker.events_arrived()
 
 
@@ -74,7 +77,13 @@ async def test_a_failed_validation_writes_nothing_downstream_and_says_why(c: Com
 
     products = c.project.mappings.value_map("products")
     released = await people.correct_value_map(
-        c.worker.store, products, "GTXPro", people.like(products, "GTX Pro"), by="rita", reason="typo", cause=case.cause
+        c.worker.store,
+        products,
+        "GTXPro",
+        people.like(products, "GTX Pro"),
+        by=local_principal("rita"),
+        reason="typo",
+        cause=case.cause,
     )
     c.worker.events_arrived()
     assert released == [case.id]

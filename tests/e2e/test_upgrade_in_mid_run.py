@@ -15,6 +15,7 @@ from tests.support.company import Company, eventually, hub, sandboxes
 
 from tieline.app.cases import decide
 from tieline.app.demo.world import furnish
+from tieline.app.principal import local_principal
 from tieline.app.template import make_project
 from tieline.app.versions import plan_moves
 from tieline.engine.records import CaseState
@@ -71,7 +72,7 @@ async def test_a_deal_that_waits_for_approval_outlives_an_upgrade_of_its_process
             plan = await plan_moves(c.project, c.worker.store, process="quote-to-cash")
             assert [(m.run, m.fits) for m in plan.moves] == [(first.id, True)]
             (approval,) = await c.worker.store.cases(states=[CaseState.OPEN], case_class="approval")
-            await decide(c.worker.store, [approval], "approve", by="ada")
+            await decide(c.worker.store, [approval], "approve", by=local_principal("ada"))
 
             async def both_done() -> bool:
                 rows = await c.worker.store.runs(process="quote-to-cash")

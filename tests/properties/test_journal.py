@@ -18,6 +18,7 @@ from tests.support.fake_system import FakeSystem, PlainTranslator
 from tests.support.mortal import Life, MortalStore, MortalSystem, Watch
 
 from tieline.app.cases import decide
+from tieline.app.principal import local_principal
 from tieline.domain import Entity
 from tieline.engine.cases import CasePolicy, Problem
 from tieline.engine.clock import SystemClock
@@ -164,7 +165,7 @@ class JournalMachine(RuleBasedStateMachine):
     async def decide_all(self) -> None:
         for case in await self.disk.cases(states=[CaseState.OPEN]):
             action = "approve" if "approve" in case.actions else "retry"
-            await decide(self.disk, [case], action, by="ada")
+            await decide(self.disk, [case], action, by=local_principal("ada"))
 
     # --- what always holds --------------------------------------------------------------------------------------------
 

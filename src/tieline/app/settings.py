@@ -11,9 +11,12 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 
+from tieline.app.entrance import AccessSettings, OidcSettings
+from tieline.app.outbound import LOOPBACK, AlertSettings, SmtpSettings, TelemetrySettings, WebhookSettings
 from tieline.errors import ConfigurationError
 
 FILE_NAME = "tieline.toml"
@@ -26,12 +29,42 @@ class HubSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """The hub's own port (loopback by default), and how often connections are polled for what webhooks missed.
 
     `demo`: sandboxes and invented companies only; the pages say so and ask nobody to sign in. On loopback only.
+    `public_url`: the https address at which people reach it behind a proxy; a host that is not loopback needs one.
+    `proxies`: the addresses whose word about where a request comes from is taken.
     """
 
     host: str = "127.0.0.1"
     port: int = 8800
     poll_s: float = 30.0
     demo: bool = False
+    public_url: str = ""
+    proxies: tuple[str, ...] = ("127.0.0.1",)
+
+    def __post_init__(self) -> None:
+        address = urlsplit(self.public_url)
+        if self.public_url and (address.scheme != "https" or not address.hostname or address.path.strip("/")):
+            raise ValueError('public_url must be like "https://tieline.example.com", without a path')
+        if self.demo and (self.public_url or self.host not in LOOPBACK):
+            raise ValueError("demo lets everybody in: its host must be loopback (127.0.0.1), without a public_url")
+        if not self.public_url and self.host not in LOOPBACK:
+            raise ValueError(
+                f"host {self.host} can be reached from elsewhere, and passwords must not travel unencrypted: put a "
+                'proxy with https before it and write its address here, `public_url = "https://…"`'
+            )
+
+    @property
+    def secure(self) -> bool:
+        """Whether people reach it over https."""
+        return bool(self.public_url)
+
+    def address(self, port: int = 0) -> str:
+        """Where people reach it; `port` is the one in use where the settings leave it open."""
+        return self.public_url.rstrip("/") or f"http://{self.host}:{port or self.port}"
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The host names under which people may ask for a page."""
+        return LOOPBACK | {self.host, urlsplit(self.public_url).hostname or self.host}
 
 
 class ArchiveSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -67,7 +100,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     database: Path
     processes: tuple[str, ...]
     hub: HubSettings
+    access: AccessSettings
     archive: ArchiveSettings
+    alerts: AlertSettings
+    telemetry: TelemetrySettings
     connections: dict[str, ConnectionSettings]
 
     @property
@@ -109,7 +145,8 @@ def load_settings(
     reader = _Reader(path, text, environment, os.environ if environ is None else environ, secrets)
     if environment:
         tree = _overlay(tree, reader.section(tree, "environments").get(environment), environment, path)
-    reader.only(tree, ("project", "hub", "archive", "connections", "environments"), "")
+    sections = ("project", "hub", "access", "archive", "alerts", "telemetry", "connections", "environments")
+    reader.only(tree, sections, "")
     project = reader.section(tree, "project")
     reader.only(project, ("name", "database", "processes"), "project.")
     hub = reader.section(tree, "hub")
@@ -124,7 +161,10 @@ def load_settings(
         database=root / str(project.get("database", "tieline.db")),
         processes=reader.names("project.processes", project.get("processes", SHIPPED_PROCESSES)),
         hub=hub_settings,
+        access=reader.access(reader.section(tree, "access")),
         archive=reader.convert(archive, ArchiveSettings, "archive"),
+        alerts=reader.alerts(reader.section(tree, "alerts")),
+        telemetry=reader.resolved("telemetry", reader.section(tree, "telemetry"), TelemetrySettings),
         connections={
             name: reader.connection(name, options, hub_settings.poll_s)
             for name, options in reader.section(tree, "connections").items()
@@ -167,6 +207,30 @@ class _Reader:
         resolved.pop("poll_s", None)
         connector = str(resolved.pop("connector"))
         return ConnectionSettings(name=name, connector=connector, options=resolved, poll_s=poll_s)
+
+    def access(self, tree: dict[str, Any]) -> AccessSettings:
+        self.only(tree, AccessSettings.__struct_fields__, "access.")
+        oidc = self.section(tree, "oidc")
+        return AccessSettings(oidc=self.resolved("access.oidc", oidc, OidcSettings) if oidc else None)
+
+    def alerts(self, tree: dict[str, Any]) -> AlertSettings:
+        webhooks = self.section(tree, "webhooks")
+        for name in webhooks:
+            self.resolved(f"alerts.webhooks.{name}", self.section(webhooks, name), WebhookSettings)
+            webhooks[name] = self.secrets(f"alerts.webhooks.{name}", webhooks[name])
+        if smtp := self.section(tree, "smtp"):
+            self.resolved("alerts.smtp", smtp, SmtpSettings)
+            tree = {**tree, "smtp": self.secrets("alerts.smtp", smtp)}
+        self.only(tree, AlertSettings.__struct_fields__, "alerts.")
+        return self.convert({**tree, "webhooks": webhooks}, AlertSettings, "alerts")
+
+    def resolved(self, place: str, tree: dict[str, Any], kind: type[S]) -> S:
+        """A section whose values may refer to secrets."""
+        self.only(tree, kind.__struct_fields__, f"{place}.")
+        return self.convert(self.secrets(place, tree), kind, place)
+
+    def secrets(self, place: str, tree: dict[str, Any]) -> dict[str, Any]:
+        return {key: self._secret(f"{place}.{key}", key, value) for key, value in tree.items()}
 
     def number(self, place: str, value: Any) -> float:
         """A number of seconds. Raises ConfigurationError."""

@@ -14,6 +14,7 @@ from itertools import count
 
 import msgspec
 
+from tieline.app.principal import Permission, Principal
 from tieline.app.project import Project
 from tieline.app.settings import Settings
 from tieline.app.wiring import make_resources, open_reader
@@ -105,9 +106,10 @@ async def plan_moves(
 
 
 async def request_moves(
-    project: Project, store: Store, plan: MovePlan, *, by: str, reason: str, now: datetime
+    project: Project, store: Store, plan: MovePlan, *, by: Principal, reason: str, now: datetime
 ) -> list[str]:
-    """Ask the hub to move the runs that fit; returns their ids. The version goes with the request."""
+    """Ask the hub to move the runs that fit; returns their ids. The version goes along. Raises NotAllowed."""
+    by.require(Permission.OPERATE)
     version = await Versions(store, project.processes).get(plan.process, plan.to_version)
     events = [
         make_event(
@@ -116,7 +118,7 @@ async def request_moves(
                 run=move.run,
                 contract=move.deal,
                 to_version=plan.to_version,
-                by=by,
+                by=by.name,
                 reason=reason,
             ),
             source="people",

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from tieline.app.project import Project
+from tieline.app.rulebook import Rulebook, read_corrections
 from tieline.app.settings import Settings
 from tieline.engine.clock import SystemClock
 from tieline.engine.connection import Connection
@@ -18,7 +19,7 @@ from tieline.engine.lanes import Lane
 from tieline.engine.ports import Clock, Connector, Operation, Store, Wire
 from tieline.engine.worker import Worker
 from tieline.errors import ConfigurationError
-from tieline.events import ValueMapCorrected
+from tieline.events import LoggedEvent
 from tieline.processes.resources import Resources
 from tieline.storage.sqlite import SqliteStore
 
@@ -98,10 +99,21 @@ def make_resources(project: Project, connections: dict[str, Connection]) -> Reso
 
 @asynccontextmanager
 async def working(project: Project, store: Store, seam: Seam = PLAIN) -> AsyncIterator[Worker]:
-    """A worker on the project's store, with corrections of value maps replayed; stopped cleanly at the end."""
+    """A worker on the project's store, with corrections of value maps replayed; stopped cleanly at the end.
+
+    The rules that are in force are kept before anything is made with them.
+    """
     connections = connect(project, seam)
     resources = make_resources(project, connections)
+    project.facts.value_map = resources.value_map  # of those that work, and of no preview beside them
     await replay_corrections(store, resources)
+    rulebook = Rulebook(store, project, resources)
+    await rulebook.open()
+
+    def observe(event: LoggedEvent) -> None:
+        resources.observe(event)
+        rulebook.observe(event)
+
     worker = Worker(
         store,
         project.processes,
@@ -110,18 +122,19 @@ async def working(project: Project, store: Store, seam: Seam = PLAIN) -> AsyncIt
         project.policy_of,
         seam.clock(),
         resources=resources,
-        observe=resources.observe,
+        observe=observe,
     )
     await worker.start()
     try:
         yield worker
     finally:
         await worker.stop()
+        await rulebook.close()
         for connection in connections.values():
             await connection.connector.close()
 
 
 async def replay_corrections(store: Store, resources: Resources) -> None:
-    """The value maps of the files, with every correction of the log in its order."""
-    for event in await store.events(type=ValueMapCorrected.__name__, limit=1_000_000):
-        resources.observe(event)
+    """The value maps of the files, with every correction of the log in its order that the files do not hold."""
+    await read_corrections(store, resources.corrections)
+    resources.mappings = resources.mappings.with_corrections(resources.corrections)

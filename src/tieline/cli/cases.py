@@ -14,11 +14,13 @@ import typer
 from rich.markup import escape
 
 from tieline.app import cases as use
+from tieline.app.principal import Principal, local_principal
 from tieline.app.project import load_project
 from tieline.app.settings import find_project, load_settings
+from tieline.app.views.words import figure
 from tieline.app.wiring import make_resources, replay_corrections
 from tieline.cli.output import AsJson, ProjectFolder, out, print_json, print_table, run
-from tieline.engine.records import CaseRow, CaseState
+from tieline.engine.records import CaseFilter, CaseRow, CaseState
 from tieline.processes.resources import Resources
 from tieline.storage.sqlite import SqliteStore
 
@@ -27,6 +29,8 @@ Cause = Annotated[str | None, typer.Option(help="All open cases of this cause in
 OfClass = Annotated[str | None, typer.Option("--class", help="All open cases of this class instead of one case.")]
 Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; kept with the decision.")]
 By = Annotated[str, typer.Option(help="Who decides; default: you.")]
+
+MOST_LISTED = 1_000
 
 cases = typer.Typer(help="What waits for a person: list, show, decide.", invoke_without_command=True)
 
@@ -47,36 +51,54 @@ def list_cases(
     folder: ProjectFolder = None,
     case_class: Annotated[str | None, typer.Option("--class", help="Only this class.")] = None,
     owner: Annotated[str | None, typer.Option(help="Only what this owner must decide.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Also decided and closed ones.")] = False,
-    each: Annotated[bool, typer.Option("--each", help="Every case on a line of its own.")] = False,
+    state: Annotated[CaseState, typer.Option(help="Open ones, or those decided or closed.")] = CaseState.OPEN,
+    overdue: Annotated[bool, typer.Option("--overdue", help="Only those past their deadline.")] = False,
+    each: Annotated[bool, typer.Option("--each", help="Every case on a line of its own, the first 1,000.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """The open cases, grouped by cause: one remedy releases a group."""
-    states = tuple(CaseState) if everything else (CaseState.OPEN,)
+    now = datetime.now(UTC)
+    wanted = CaseFilter(state=state, case_class=case_class, owner=owner, due_by=now if overdue else None)
 
-    async def work() -> list[use.CaseGroup]:
+    async def by_cause() -> list[use.CaseGroup]:
         async with _store(folder) as store:
-            return await use.groups(store, states=states, case_class=case_class, owner=owner)
+            return await use.groups(store, wanted, now, MOST_LISTED)
 
-    found = run(work())
-    if as_json:
-        print_json([{**msgspec.to_builtins(g), "count": len(g.cases)} for g in found])
-    elif not found:
-        out.print("no open cases: nothing waits for a person")
-    elif each:
-        rows = [[c.id, c.case_class, c.owner, _age(c), c.amount, escape(c.message)] for g in found for c in g.cases]
-        print_table("", ["case", "class", "owner", "age", "amount", "what happened"], rows)
+    async def one_by_one() -> use.CasePage:
+        async with _store(folder) as store:
+            return await use.page(store, wanted, limit=MOST_LISTED)
+
+    if each or state is CaseState.CLOSED:  # what is closed is history: newest first
+        _show_each(run(one_by_one()), as_json)
     else:
-        _print_groups(found)
+        _show_groups(run(by_cause()), state, as_json)
 
 
-def _print_groups(found: list[use.CaseGroup]) -> None:
-    for group in found:
-        count = f"{len(group.cases)} cases" if len(group.cases) > 1 else "1 case"
-        late = f", [red]{group.overdue} overdue[/]" if group.overdue else ""
-        out.print(f"[bold]{escape(group.cause)}[/]  {count}, oldest {_age(group.example)}, owner {group.owner}{late}")
+def _show_each(page: use.CasePage, as_json: bool) -> None:
+    if as_json:
+        print_json(msgspec.to_builtins(page.cases))
+        return
+    rows = [[c.id, c.case_class, c.owner, _age(c), c.amount, escape(c.message)] for c in page.cases]
+    print_table("", ["case", "class", "owner", "age", "amount", "what happened"], rows)
+    if page.after:
+        out.print(f"the first {MOST_LISTED:,}; there are more: narrow them down with --class, --owner or --overdue")
+
+
+def _show_groups(found: list[use.CaseGroup], state: CaseState, as_json: bool) -> None:
+    if as_json:
+        print_json([{**msgspec.to_builtins(g.of), "example": msgspec.to_builtins(g.example)} for g in found])
+    elif not found:
+        out.print(f"no {state} cases" + (": nothing waits for a person" if state is CaseState.OPEN else ""))
+    for group in found if not as_json else []:
+        count = f"{group.of.count:,} cases" if group.of.count > 1 else "1 case"
+        late = f", [red]{group.of.overdue:,} overdue[/]" if group.of.overdue else ""
+        money = "".join(f", {figure(sum_of)} {currency}" for currency, sum_of in group.of.money.items())
+        out.print(
+            f"[bold]{escape(group.of.cause)}[/]  {count}{money}, oldest {_age(group.example)}, "
+            f"owner {escape(group.of.owner)}{late}"
+        )
         out.print(f"  {group.example.message.splitlines()[0]}", markup=False, soft_wrap=True)
-        out.print(f"  e.g. {group.example.id}  next: {group.next_step}", markup=False, soft_wrap=True)
+        out.print(f"  e.g. {group.example.id}  next: {group.example.next_step}", markup=False, soft_wrap=True)
 
 
 @cases.command()
@@ -191,6 +213,41 @@ def send_again(
     _decide(folder, (case_id, None, None), "send-again", by, reason, {}, as_json)
 
 
+@cases.command("comment")
+def comment_on(
+    case_id: Annotated[str, typer.Argument(help="The case.")],
+    text: Annotated[str, typer.Argument(help="What you want to say.")],
+    by: By = "",
+    folder: ProjectFolder = None,
+) -> None:
+    """Say something about a case; it stays in its history and in the trace of the deal."""
+
+    async def work() -> None:
+        async with _store(folder) as store:
+            await use.comment(store, await use.get_case(store, case_id), text, by=_who(by))
+
+    run(work())
+    out.print(f"{case_id.upper()}: comment recorded")
+
+
+@cases.command("assign")
+def assign_to(
+    case_id: Annotated[str, typer.Argument(help="The case.")],
+    owner: Annotated[str, typer.Argument(help="Who shall decide it: a person or a team.")],
+    reason: Reason = "",
+    by: By = "",
+    folder: ProjectFolder = None,
+) -> None:
+    """Give a case to somebody; its deadline stays as it is."""
+
+    async def work() -> None:
+        async with _store(folder) as store:
+            await use.assign(store, await use.get_case(store, case_id), owner, by=_who(by), reason=reason)
+
+    run(work())
+    out.print(f"{case_id.upper()}: given to {owner}")
+
+
 @cases.command()
 def correct(
     case_id: CaseId = None,
@@ -224,16 +281,16 @@ def correct(
             about = (await use.chosen(store, case_id, cause))[0].cause if case_id or cause else None
             table = (await _resources(folder, store)).value_map(value_map)
             row = use.like(table, as_like) if as_like else _pairs(column or [])
-            return await use.correct_value_map(
-                store, table, key, row, by=by or getpass.getuser(), reason=reason, cause=about
-            )
+            return await use.correct_value_map(store, table, key, row, by=_who(by), reason=reason, cause=about)
 
     released = run(work())
     if as_json:
         print_json({"value_map": value_map, "key": key, "released": released})
         return
     out.print(f"{value_map}: {key} recorded; {len(released)} cases released")
-    out.print("put the entry into the project's value_maps/ too, so that the next release has it", soft_wrap=True)
+    out.print(
+        "`tieline rules export` writes it into the project's files, so that the next release has it", soft_wrap=True
+    )
 
 
 def _decide(
@@ -248,9 +305,7 @@ def _decide(
     async def work() -> list[str]:
         async with _store(folder) as store:
             found = await use.chosen(store, *which)
-            return await use.decide(
-                store, found, action, by=by or getpass.getuser(), reason=reason, arguments=arguments
-            )
+            return await use.decide(store, found, action, by=_who(by), reason=reason, arguments=arguments)
 
     decided = run(work())
     if as_json:
@@ -258,6 +313,10 @@ def _decide(
         return
     what = decided[0] if len(decided) == 1 else f"{len(decided)} cases"
     out.print(f"{what}: {action} recorded; the hub carries it out")
+
+
+def _who(by: str) -> Principal:
+    return local_principal(by or getpass.getuser())
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from tieline.app.access.links import FIRST_ADMIN, FIRST_ADMIN_FOR
 from tieline.app.collector import calm_collector
 from tieline.app.logs import configure_logs
 from tieline.app.project import Project
@@ -53,7 +54,12 @@ async def _up(project: Project, port: int | None, as_json: bool) -> None:
         err.print(f"hub of [bold]{project.settings.name}[/] is up at {url}")
         for name, address in connections.items():
             err.print(f"  {name}: webhooks to {address}")
-        err.print(f"  pages: {url}")
+        err.print(f"  pages: {project.settings.hub.public_url or url}")
+        if not desk.demo and not desk.access.users.has_admin():
+            link = await desk.access.links.make(FIRST_ADMIN, FIRST_ADMIN_FOR)
+            address = project.settings.hub.public_url or url
+            err.print("  nobody can sign in yet: open this link within the hour to become the admin, it works once")
+            err.print(f"  {address}/welcome/{link}", markup=False, soft_wrap=True)
         err.print("Ctrl-C stops it; `tieline status` in another window shows how it does")
         while not stop.is_set():
             if desk.worker.failure is not None:

@@ -7,7 +7,25 @@ import sys
 import typer
 from rich.markup import escape
 
-from tieline.cli import archive, backup, cases, connectors, demo, hub, project, replay, torture, versions, views
+from tieline.cli import (
+    alerts,
+    archive,
+    backup,
+    cases,
+    connectors,
+    deals,
+    demo,
+    hub,
+    project,
+    replay,
+    rules,
+    systems,
+    tokens,
+    torture,
+    users,
+    versions,
+    views,
+)
 from tieline.cli.output import err
 from tieline.errors import ConfigurationError, TielineError
 
@@ -22,9 +40,15 @@ project.register(app)
 hub.register(app)
 views.register(app)
 versions.register(app)
+rules.register(app)
 replay.register(app)
 cases.register(app)
+deals.register(app)
 connectors.register(app)
+systems.register(app)
+alerts.register(app)
+users.register(app)
+tokens.register(app)
 archive.register(app)
 backup.register(app)
 demo.register(app)

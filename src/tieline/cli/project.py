@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from tieline.app.alerts.use import unheard
 from tieline.app.project import Project, load_project
 from tieline.app.settings import find_project, load_settings
 from tieline.app.template import DEFAULT, make_project
@@ -60,6 +61,7 @@ def check(folder: ProjectFolder = None, environment: Environment = "", as_json: 
         "connections": len(project.settings.connections),
     }
     behind, notes = _behind(project)
+    notes += unheard(project)
     if as_json:
         print_json({"ok": True, **counts, "on_earlier_versions": behind, "notes": notes})
         return

@@ -12,6 +12,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from tieline.app.principal import local_principal
 from tieline.app.project import load_project
 from tieline.app.replay import (
     ASKED,
@@ -130,7 +131,8 @@ async def _replay(
         hub = lock_holder(project.settings.database)
         if yes and wait and hub is None:
             raise ConfigurationError("no hub works on this project, nothing was asked for; `tieline up` starts one")
-        asked = await request_replay(store, plan, by=by, reason=reason, now=datetime.now(UTC)) if yes else []
+        who, now = local_principal(by), datetime.now(UTC)
+        asked = await request_replay(store, plan, by=who, reason=reason, now=now) if yes else []
         if not as_json:
             _print_asked(plan, asked, hub)
         stand = await _until_run(store, asked) if wait and asked else {}

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from tieline.app.principal import local_principal
 from tieline.app.project import Project, load_project
 from tieline.app.settings import find_project, load_settings
 from tieline.app.versions import CURRENT, Move, MovePlan, VersionLine, list_versions, plan_moves, request_moves
@@ -97,7 +98,9 @@ async def _move(
         process, run_id, from_version, to = what
         plan = await plan_moves(project, store, process=process, run=run_id, from_version=from_version, to=to)
         now = datetime.now(UTC)
-        return plan, await request_moves(project, store, plan, by=by, reason=reason, now=now) if yes else []
+        if not yes:
+            return plan, []
+        return plan, await request_moves(project, store, plan, by=local_principal(by), reason=reason, now=now)
     finally:
         await store.close()
 

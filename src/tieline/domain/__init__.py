@@ -20,7 +20,7 @@ from tieline.domain.deal import (
 )
 from tieline.domain.journal import JournalEntry, JournalLine
 from tieline.domain.money import CurrencyMismatch, Money, minor_digits, total
-from tieline.domain.party import Address, Contact, Customer, TaxRegistration
+from tieline.domain.party import Address, Contact, Customer, DealOwner, TaxRegistration
 
 Entity = (
     Customer
@@ -30,6 +30,7 @@ Entity = (
     | Subscription
     | Order
     | Project
+    | DealOwner
     | DealStatus
     | Invoice
     | CreditNote
@@ -47,6 +48,7 @@ KINDS: dict[str, type[Entity]] = {
     "subscription": Subscription,
     "order": Order,
     "project": Project,
+    "deal_owner": DealOwner,
     "deal_status": DealStatus,
     "invoice": Invoice,
     "credit_note": CreditNote,
@@ -76,6 +78,7 @@ __all__ = [
     "CreditNote",
     "CurrencyMismatch",
     "Customer",
+    "DealOwner",
     "DealStatus",
     "Deposit",
     "Entity",

@@ -37,6 +37,14 @@ class Contact(msgspec.Struct, frozen=True, kw_only=True):
     phone: str = ""
 
 
+class DealOwner(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose deal it is in the CRM: who may not approve it."""
+
+    id: str
+    name: str
+    email: str = ""
+
+
 class Customer(msgspec.Struct, frozen=True, kw_only=True):
     """A company we sell to. `parent` is the canonical id of the company it belongs to.
 

@@ -29,7 +29,13 @@ class CaseBook:
         row = cases.case_row(ident, problem, policy, now, run_id="", position=0, correlation_id=event.correlation_id)
         batch.cases.append(row)
         batch.events.append(cases.opened(row, event.id))
-        _log.warning("case opened", case=ident, case_class=row.case_class, message=row.message)
+        _log.warning(
+            "case opened",
+            case=ident,
+            case_class=row.case_class,
+            message=row.message,
+            correlation_id=row.correlation_id,
+        )
 
     async def report(self, found: Iterable[tuple[str, Problem, Event]]) -> None:
         """Open cases that belong to no run: (what names it, problem, the event it is about). Named before: known."""
@@ -54,6 +60,6 @@ class CaseBook:
         late = await self._store.late_cases(now)
         for case in late:
             case.owner, case.escalated_at = case.escalate_to or case.owner, now
-            _log.warning("case escalated", case=case.id, to=case.owner)
+            _log.warning("case escalated", case=case.id, to=case.owner, correlation_id=case.correlation_id)
         if late:
             await self._store.commit(Batch(cases=late))

@@ -76,7 +76,14 @@ class Connection:
             return await method(operation, calls)  # type: ignore[no-any-return]
 
         name = (verb, operation.kind, operation.action)
-        return self._work(name, perform, bulk=operation.bulk, concurrency=operation.concurrency)
+        work = Work(
+            " ".join(name),
+            perform,
+            bulk=operation.bulk,
+            concurrency=operation.concurrency,
+            finishes=verb == "probe",
+        )
+        return self._works.setdefault(name, work)
 
     def _work(self, name: tuple[str, ...], perform: Any, *, bulk: int, concurrency: int) -> Work:
         return self._works.setdefault(name, Work(" ".join(name), perform, bulk=bulk, concurrency=concurrency))

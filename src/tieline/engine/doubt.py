@@ -1,7 +1,8 @@
 """What became of a call: asking the system, and when its "not here" is believed.
 
 The invariant: "not here" counts only when `settle_after_s` has passed since the last moment at which the call can have
-left. A request that is still being carried out, or that a search does not show yet, is not sent a second time.
+left. A request that is still being carried out, or that a search does not show yet, is not sent a second time; nor is
+anything newer, which it would overwrite: where the same content stood there before the call, "it stands" says no more.
 """
 
 from __future__ import annotations
@@ -75,17 +76,19 @@ class Doubts:
         if (left := (trusted_at - self._clock.now()).total_seconds()) > 0:
             await self._clock.sleep(left)
 
-    async def ask(self, effect: Effect, operation: Operation, question: Question) -> Applied | Absent:
-        """Whether it stands as sent. Raises OutcomeUnknown when nobody but a person can tell."""
+    async def ask(
+        self, effect: Effect, operation: Operation, question: Question, *, stood_before: bool = False
+    ) -> Applied | Absent:
+        """Whether it stands as sent, and `stood_before`. Raises OutcomeUnknown when nobody but a person can tell."""
         if operation.safety is Safety.ASK_A_PERSON:
             raise OutcomeUnknown(f"{effect.connection} offers no way to ask about it")
         trusted_at = self._left.get(effect.key, self._left_by) + timedelta(seconds=operation.settle_after_s)
         failures = 0
         while True:
             finding = await question()
-            if isinstance(finding, Applied):
+            if isinstance(finding, Applied) and not stood_before:
                 return finding
-            if isinstance(finding, Absent):
+            if isinstance(finding, Applied | Absent):
                 if (left := (trusted_at - self._clock.now()).total_seconds()) <= 0:
                     return finding
                 await self._clock.sleep(min(left, LOOK_AGAIN_S))

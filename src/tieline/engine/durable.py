@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tieline.engine.cases import Problem, case_id
+from tieline.engine.measures import Stopwatch, waiting_for_others
 from tieline.engine.ports import Batch
 from tieline.engine.records import CaseRow, CaseState, EffectKey, EffectState, JournalEntry, RunRow, RunState, Wait
 from tieline.engine.replays import first_run
@@ -68,6 +69,8 @@ class DurableRun:
         self._branches: set[asyncio.Task[Any]] = set()
         self._retracing = False
         self.fresh = fresh
+        self.watch: Stopwatch | None = None
+        """How long it waited for others; None where nobody measures."""
 
     @property
     def id(self) -> str:
@@ -191,7 +194,8 @@ class DurableRun:
             found = await self._already(address, parent)
             if found is not None:
                 return found
-            return await self._worker.arrival(arrival, wait.due_at)
+            with waiting_for_others():
+                return await self._worker.arrival(arrival, wait.due_at)
         finally:
             self._worker.expect_no_more(self.id, address, arrival)
 

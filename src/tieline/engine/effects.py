@@ -18,6 +18,7 @@ import msgspec
 from tieline.engine.connection import Connection
 from tieline.engine.doubt import Doubts, backoff
 from tieline.engine.lanes import Withdrawn
+from tieline.engine.measures import waiting_for_others
 from tieline.engine.ports import (
     Absent,
     Applied,
@@ -333,7 +334,8 @@ class Ledger:
                     return await self._settle(effect, outcome, "probe", None)
                 continue
             if isinstance(outcome, TransientError) and effect.attempts < MOST_ATTEMPTS:
-                await self._clock.sleep(max(outcome.retry_after_s, backoff(effect.attempts)))
+                with waiting_for_others():
+                    await self._clock.sleep(max(outcome.retry_after_s, backoff(effect.attempts)))
                 continue
             return await self._settle(effect, outcome, "answer", request.journal)
 
@@ -369,7 +371,14 @@ class Ledger:
 
     async def _ask(self, connection: Connection, operation: Operation, effect: Effect, call: Call) -> Applied | Absent:
         """What became of the call."""
-        return await self._doubts.ask(effect, operation, lambda: connection.probe(operation, call))
+        standing = await self._standing(effect)
+        stood_before = (
+            standing is not None and standing.revision < effect.revision and standing.request == effect.request
+        )
+        with waiting_for_others():
+            return await self._doubts.ask(
+                effect, operation, lambda: connection.probe(operation, call), stood_before=stood_before
+            )
 
     async def _settle(
         self, effect: Effect, outcome: Outcome, by: str, journal: JournalEntry | None, how: str = "created"

@@ -13,6 +13,7 @@ import structlog
 from tieline.engine import cases
 from tieline.engine.cases import Problem, case_id
 from tieline.engine.lanes import Caller, Priority, asking
+from tieline.engine.measures import Stopwatch, waiting
 from tieline.engine.records import RunRow, RunState
 from tieline.engine.replays import first_run
 from tieline.engine.run import Run, RunCancelled
@@ -34,6 +35,8 @@ class Execution:
     def __init__(self, worker: Worker, versions: Versions) -> None:
         self._worker, self._versions = worker, versions
         self.first_lives: dict[str, LoggedEvent] = {}
+        self.not_first: set[str] = set()
+        """Of those, the ones that stood behind others of their line: how long that took says nothing."""
 
     async def until_ended(self, row: RunRow) -> None:
         """Run the process until it ends. What stops it becomes a case; the person's decision starts it again.
@@ -80,7 +83,7 @@ class Execution:
                 raise  # whatever is written next may still fit: a case of it would outlive the full disk
             except Exception as error:  # noqa: BLE001 - whatever stops a process is shown to a person
                 if not isinstance(error, TielineError):
-                    _log.error("process failed", run=run.id, exc_info=error)
+                    _log.error("process failed", run=run.id, correlation_id=run.correlation_id, exc_info=error)
                 return cases.stopped(run.process_name, error)
             else:
                 return None
@@ -102,11 +105,15 @@ class Execution:
         definition = await self._versions.get(run.process_name, run.row.version)
         priority = Priority.BACKGROUND if first_run(run.id) else definition.priority
         asking.set(Caller(run.process_name, run.id, priority))
+        waiting.set(run.watch)
         return definition.function(run, decode_event(run.event))
 
     async def _load(self, row: RunRow) -> Run:
         event = self.first_lives.pop(row.id, None)
         if event is not None:
-            return Run(self._worker, row, event, [], fresh=True)
+            run = Run(self._worker, row, event, [], fresh=True)
+            run.watch = None if row.id in self.not_first else Stopwatch()
+            self.not_first.discard(row.id)
+            return run
         events = await self._worker.store.events_after(row.event_seq - 1, 1)
         return Run(self._worker, row, events[0], await self._worker.store.journal(row.id))

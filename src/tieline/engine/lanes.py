@@ -3,22 +3,24 @@
 A lane owns the account's slots, rates and daily quota, gathers concurrent items of one kind into the vendor's bulk
 call, and parks while the system is down: items that wait lose no attempt, and other lanes never notice. Whose turn it
 is stands in `turns.py`, what is left of the day in `quota.py`. The invariant: an item is given back to its caller
-exactly once, or stays queued.
+exactly once, or stays queued; while a person holds the lane nothing begins, or (draining) nothing new.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import structlog
 
 from tieline.engine.clock import SystemClock
+from tieline.engine.measures import SystemMeasures
 from tieline.engine.ports import Clock, Limits, Usage
 from tieline.engine.quota import Budget, Window
-from tieline.engine.records import LaneStatus
+from tieline.engine.records import Hold, LaneStatus
 from tieline.engine.turns import Caller, Item, Line, Priority, Turns, asked_by, asking
 from tieline.errors import OutcomeUnknown, RateLimited, TielineError, VendorUnavailable
 
@@ -31,6 +33,9 @@ LONG_WAIT_S = 5.0
 KEPT_AT_LEAST = 100
 """So many items stay in the line whatever happens: somebody must find out when the system is back."""
 
+carried: ContextVar[Sequence[Item]] = ContextVar("carried", default=())
+"""What the call under way in this task carries, for whoever watches calls."""
+
 _log = structlog.get_logger("tieline.lane")
 _CLOCK = SystemClock()
 
@@ -42,7 +47,8 @@ class Withdrawn(asyncio.CancelledError):
 class Work:
     """A kind of call: how many items it carries, how many such calls run side by side, and how it is done.
 
-    `perform` answers one result per item in order; an exception speaks for all of them.
+    `perform` answers one result per item in order; an exception speaks for all of them. One that `finishes` finds out
+    what became of an earlier call: a lane that drains still takes it.
     """
 
     def __init__(
@@ -52,8 +58,10 @@ class Work:
         *,
         bulk: int = 1,
         concurrency: int = 4,
+        finishes: bool = False,
     ) -> None:
         self.name, self.perform, self.bulk, self.concurrency = name, perform, bulk, concurrency
+        self.finishes = finishes
         self.cost = 1 / bulk
         self.line = Line()
         self.in_flight = 0
@@ -65,6 +73,7 @@ class Lane:
     def __init__(self, connection: str, limits: Limits, clock: Clock = _CLOCK) -> None:
         self.connection, self.limits, self._clock = connection, limits, clock
         self.usage: Callable[[], Usage | None] = lambda: None
+        self.measures = SystemMeasures()
         self._works: dict[str, Work] = {}
         self._turns, self._budget = Turns(), Budget(limits)
         self._minute = Window(60.0, 12)
@@ -78,6 +87,8 @@ class Lane:
         self._strikes = 0
         self._state, self._reason, self._since = "open", "", clock.now()
         self._spent = False
+        self._held: Hold | None = None
+        self._behind: list[tuple[Work, Item]] = []
         self.calls = self.items = self.failures = 0
 
     async def call(self, work: Work, payload: Any) -> Any:
@@ -93,11 +104,17 @@ class Lane:
         self._seq += 1
         start = self._turns.place(caller, work.cost)
         item = Item(payload, caller, start, self._seq, loop.time(), loop.create_future())
-        work.line.push(item)
+        if self._held is not None or self._state != "open":
+            item.begin_waiting()
+        if self._held is not None and self._held.drain and not work.finishes:
+            self._behind.append((work, item))
+        else:
+            work.line.push(item)
         self._pump_soon()
         try:
             return await item.future
         except asyncio.CancelledError:
+            item.end_waiting()
             if item.withdrawn:
                 raise Withdrawn(f"lane {self.connection} let go of it") from None
             raise
@@ -110,10 +127,14 @@ class Lane:
         used, per_day = self._budget.today(now.timestamp())
         spent = self._budget.spent(now.timestamp()) and self._state != "closed"
         held_back = self._budget.held_back(now.timestamp()) if spent or queued else ""
+        state, reason = "parked" if spent else self._state, held_back if spent else self._reason or held_back
+        if (held := self._held) is not None and state != "closed":
+            reason = f"{held.words()} ({state}: {reason})" if reason else held.words()
+            state = self._held_state(held)
         return LaneStatus(
             connection=self.connection,
-            state="parked" if spent else self._state,
-            reason=held_back if spent else self._reason or held_back,
+            state=state,
+            reason=reason,
             queued=queued,
             in_flight=self._in_flight,
             slots=self.limits.slots,
@@ -123,9 +144,14 @@ class Lane:
             per_day=per_day,
             used_today=used,
             hours=self._budget.hours(now.timestamp()),
-            since=self._since,
+            since=self._held.at if self._held else self._since,
             updated_at=now,
         )
+
+    def _held_state(self, held: Hold) -> str:
+        if not held.drain:
+            return "paused"
+        return "draining" if self._in_flight or any(self._in_line()) else "drained"
 
     def restore(self, kept: LaneStatus) -> None:
         """Take up what an earlier life used of the day's quota."""
@@ -134,21 +160,54 @@ class Lane:
     @property
     def queued(self) -> int:
         """How many items wait."""
-        return sum(1 for work in self._works.values() for _ in work.line.waiting())
+        return sum(1 for _ in self._in_line()) + len(self._waiting_behind())
+
+    def runs(self) -> set[str]:
+        """The runs that wait here."""
+        return {item.caller.run_id for item in [*self._in_line(), *self._waiting_behind()]} - {""}
+
+    def _in_line(self) -> Iterator[Item]:
+        return (item for work in self._works.values() for item in work.line.waiting())
+
+    def _waiting_behind(self) -> list[Item]:
+        """What came since the lane drains, and is still waited for."""
+        return [item for _, item in self._behind if not item.future.done()]
 
     def is_stuck(self) -> bool:
-        """Whether what waits here waits for long, because the system is down, throttles or is slow."""
+        """Whether what waits here waits for long: the system is down, throttles or is slow, or a person holds it."""
+        if self._held is not None:
+            return True
         now = asyncio.get_running_loop().time()
         if self._state == "parked" or self._paused_until - now > 1 or self._budget.spent(self._clock.now().timestamp()):
             return True
         heads = [head for work in self._works.values() for p in Priority if (head := work.line.head(p))]
         return any(now - item.since > LONG_WAIT_S for _, _, item in heads)
 
+    # --- held by a person ---------------------------------------------------------------------------------------------
+
+    def hold(self, held: Hold) -> None:
+        """Begin nothing more. What is under way ends; when it drains, what is queued is finished too."""
+        self._held = held
+        _log.info("lane", connection=self.connection, state=self._held_state(held), reason=held.words())
+        self._pump_soon()
+
+    def release(self) -> None:
+        """Work again; what came meanwhile takes its place in the line."""
+        if self._held is None:
+            return
+        self._held = None
+        for work, item in self._behind:
+            work.line.push(item)
+        self._behind.clear()
+        _log.info("lane", connection=self.connection, state=self._state, reason="released")
+        self._pump_soon()
+
     # --- room for others ----------------------------------------------------------------------------------------------
 
     def withdraw(self, number: int) -> list[str]:
         """Let go of up to `number` runs, those that would go last; returns their ids. Nothing of theirs was sent."""
-        waiting = [item for work in self._works.values() for item in work.line.waiting()]
+        # a lane that drains promised to finish its line: only what came since may go
+        waiting = self._waiting_behind() if self._held and self._held.drain else list(self._in_line())
         waiting.sort(key=lambda item: (item.caller.priority, item.start, item.seq), reverse=True)
         runs = dict.fromkeys(item.caller.run_id for item in waiting[:-KEPT_AT_LEAST] if item.caller.run_id)
         gone = set(list(runs)[:number])
@@ -159,14 +218,15 @@ class Lane:
         self._turns.withdraw(mine)
         for work in self._works.values():
             work.line.sweep()
+        self._behind = [(work, item) for work, item in self._behind if not item.future.done()]
         return list(gone)
 
     async def close(self) -> None:
         """Let calls under way finish (their outcome matters), then stop; queued items are cancelled."""
         self._state = "closed"
+        for item in [*self._in_line(), *self._waiting_behind()]:
+            item.future.cancel()
         for work in self._works.values():
-            for item in work.line.waiting():
-                item.future.cancel()
             work.line.clear()
         for timer in (self._timer, self._opening):
             if timer is not None:
@@ -184,7 +244,7 @@ class Lane:
     def _pump(self) -> None:
         self._timer = None
         loop = asyncio.get_running_loop()
-        while self._state != "closed":
+        while self._state != "closed" and not (self._held and not self._held.drain):
             now = loop.time()
             if (pause := self._pause_until(now) - now) > 0:
                 self._timer = loop.call_later(pause, self._pump)
@@ -245,12 +305,16 @@ class Lane:
         self._in_flight += 1
         self.calls += 1
         self.items += len(batch)
+        for item in batch:
+            item.begin_waiting()
         task = asyncio.create_task(self._perform(work, batch))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _perform(self, work: Work, batch: list[Item]) -> None:
+        begun = asyncio.get_running_loop().time()
         try:
+            carried.set(batch)
             results: Sequence[Any] = await work.perform([item.payload for item in batch])
             if len(results) != len(batch):
                 wrong = f"{self.connection} answered {len(results)} results to {len(batch)} items of {work.name}"
@@ -260,6 +324,7 @@ class Lane:
         finally:
             work.in_flight -= 1
             self._in_flight -= 1
+            self.measures.called(len(batch), asyncio.get_running_loop().time() - begun)
         try:
             self._count()
             self._judge(results)
@@ -281,7 +346,9 @@ class Lane:
                 item.future.cancel()
                 return
             work.line.push(item)
-        elif isinstance(result, Exception) and not isinstance(result, TielineError):
+            return
+        item.end_waiting()
+        if isinstance(result, Exception) and not isinstance(result, TielineError):
             item.future.set_exception(result)
         else:
             item.future.set_result(result)

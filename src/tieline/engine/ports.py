@@ -10,10 +10,16 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from tieline.engine.records import (
+    EVERY_DEAL,
     ArchiveFile,
+    CaseCounts,
+    CaseFilter,
     CaseRow,
     CaseState,
+    CauseGroup,
+    ChangedDeal,
     Cursor,
+    DealFilter,
     Effect,
     EffectKey,
     EffectState,
@@ -22,8 +28,11 @@ from tieline.engine.records import (
     InFlight,
     JournalEntry,
     LaneStatus,
+    ListedDeal,
+    OpenCase,
     ProcessVersion,
     Reference,
+    RuleVersion,
     RunRow,
     RunState,
     Wait,
@@ -94,9 +103,25 @@ class Batch(msgspec.Struct, kw_only=True):
     lanes: list[LaneStatus] = []
     versions: list[ProcessVersion] = []
     """Kept once: what is kept already under (process, version) stays as it is."""
+    rules: list[RuleVersion] = []
+    """Kept once: of what is kept already under (name, label) only `in_force_at` moves on."""
     archived: list[Archived] = []
+    deals: list[ListedDeal] = []
+    deals_listed: list[tuple[str, int]] = []
+    """Of these deals the list shows so many changes: one that changed again since it was read stays to be listed."""
+    list_anew: bool = False
+    """Every deal is to be listed anew."""
     log_from: int = 0
     """After a restore: the place in the log that the first event of this batch takes at the earliest."""
+
+    def about(self) -> set[str]:
+        """The deals that these writes are about: what the list of deals says of them is out of date now."""
+        found: set[str] = set()
+        for rows in (self.events, self.runs, self.effects, self.cases, self.entities):
+            if rows:
+                found.update([row.correlation_id for row in rows])
+        found.discard("")
+        return found
 
 
 class Store(Protocol):
@@ -125,16 +150,22 @@ class Store(Protocol):
         state: EffectState | None = None,
         external_id: str | None = None,
         canonical_id: str | None = None,
+        mapping: str | None = None,
+        after: tuple[EffectKey, int] | None = None,
         limit: int = 1000,
         newest: bool = False,
     ) -> list[Effect]:
         """Effects that match all the given filters, oldest intention first, every revision.
 
-        `newest` keeps the last `limit` of them and not the first.
+        `after` is the key and revision of the last one of the page before; `newest` keeps the last `limit` of them and
+        not the first.
         """
 
     async def count_effects(self) -> dict[tuple[str, str, str], int]:
         """(connection, kind, state) → number of revisions."""
+
+    async def count_made_with(self, labels: Sequence[str], most: int) -> int:
+        """How many revisions were made with mapping tables of these labels, counted up to `most`."""
 
     async def journal(self, run_id: str) -> list[JournalEntry]:
         """The entries of a run by position."""
@@ -155,11 +186,13 @@ class Store(Protocol):
         since: datetime | None = None,
         until: datetime | None = None,
         after: tuple[int, str] = (-1, ""),
+        before: tuple[int, str] | None = None,
         limit: int = 1000,
         newest: bool = False,
     ) -> list[RunRow]:
         """Runs in the order of their events; `after` is the (event_seq, id) of the last one of the page before.
 
+        `before` is that of the first one of the page behind: with `newest`, pages go backwards.
         `since` and `until` (not included) are about when a run began. `newest` keeps the last `limit` of them.
         """
 
@@ -173,6 +206,14 @@ class Store(Protocol):
 
     async def process_versions(self) -> list[ProcessVersion]:
         """Every version that is kept, the first seen first."""
+
+    async def rules_in_force(self) -> list[RuleVersion]:
+        """Of every table of rules the version that came into force last, by name."""
+
+    async def rule_versions(self, name: str, *, before: datetime | None = None, limit: int = 1000) -> list[RuleVersion]:
+        """The versions of a table, the one last in force first; `before` is the `in_force_at` of the page before."""
+
+    async def rule_version(self, name: str, label: str) -> RuleVersion | None: ...
 
     async def events_after(self, seq: int, limit: int = 1000) -> list[LoggedEvent]: ...
 
@@ -192,10 +233,13 @@ class Store(Protocol):
         subject: str | None = None,
         naming: str | None = None,
         after_seq: int = 0,
+        before_seq: int | None = None,
         limit: int = 1000,
         newest: bool = False,
     ) -> list[LoggedEvent]:
         """Events that match all the given filters, in log order; `type` is a name without version.
+
+        `after_seq` and `before_seq` are places in the log, neither included.
 
         `naming` is a text that their data contains, exactly as written; it reads every event the other filters leave.
         `newest` keeps the last `limit` of them and not the first.
@@ -214,6 +258,9 @@ class Store(Protocol):
 
     async def find_entity(self, kind: str, id: str) -> EntityRow | None: ...  # noqa: A002
 
+    async def entities(self, kind: str, after: str = "", limit: int = 1000) -> list[EntityRow]:
+        """The entities of a kind by id, those behind `after`."""
+
     async def case(self, case_id: str) -> CaseRow | None: ...
 
     async def cases(
@@ -223,12 +270,54 @@ class Store(Protocol):
         case_class: str | None = None,
         cause: str | None = None,
         correlation_id: str | None = None,
+        after: tuple[datetime, str] | None = None,
         limit: int = 10000,
     ) -> list[CaseRow]:
-        """Cases that match all the given filters, oldest first."""
+        """Cases that match all the given filters, oldest first; `after` is the (opened_at, id) of the last one of the
+        page before."""
+
+    async def case_page(
+        self,
+        wanted: CaseFilter,
+        *,
+        after: tuple[datetime, str] | None = None,
+        limit: int = 50,
+        newest: bool = False,
+    ) -> list[CaseRow]:
+        """A page of a list of cases, oldest first or (`newest`) the other way round; `after` is the (opened_at, id) of
+        the last one of the page before."""
+
+    async def case_groups(self, wanted: CaseFilter, now: datetime, limit: int = 50) -> list[CauseGroup]:
+        """Cases by cause, the largest groups first; `now` says which are overdue."""
+
+    async def count_cases_of(self, cause: str) -> dict[CaseState, int]:
+        """How many cases of a cause are in each state, for states that any is in."""
 
     async def late_cases(self, now: datetime, limit: int = 1000) -> list[CaseRow]:
         """Open cases past their deadline that were not escalated yet, the latest first to be due."""
+
+    async def open_cases(self) -> list[OpenCase]:
+        """Every open case in brief, oldest first."""
+
+    async def count_open_cases(self, now: datetime) -> CaseCounts:
+        """How many cases are open and overdue."""
+
+    async def deals(
+        self, wanted: DealFilter = EVERY_DEAL, *, before: int | None = None, limit: int = 50
+    ) -> list[ListedDeal]:
+        """Deals of the list that match, the newest first; `before` is the `seq` of the last one of the page before."""
+
+    async def listed_deals(self, ids: Sequence[str]) -> list[ListedDeal]:
+        """These deals, as far as they are listed, the newest first."""
+
+    async def count_deals(self) -> dict[tuple[str, str], int]:
+        """(status, currency) → number of deals listed."""
+
+    async def changed_deals(self, before: datetime, limit: int = 1000) -> list[ChangedDeal]:
+        """Deals whose first change that the list does not show was before, the oldest first."""
+
+    async def count_changed_deals(self) -> int:
+        """How many deals changed since they were listed, or were never listed."""
 
     async def cursor(self, name: str) -> Cursor | None: ...
 
@@ -237,8 +326,8 @@ class Store(Protocol):
     async def ended_months(self, before: datetime) -> list[EndedMonth]:
         """What the tables hold of runs that ended before, by month of their end."""
 
-    async def ended_runs(self, before: datetime, limit: int = 1000) -> list[RunRow]:
-        """Runs of the tables that ended before, the earliest end first."""
+    async def ended_runs(self, before: datetime, limit: int = 1000, since: datetime | None = None) -> list[RunRow]:
+        """Runs of the tables that ended before, and not before `since`; the earliest end first."""
 
     async def kept_of(self, run_ids: Sequence[str]) -> tuple[list[JournalEntry], list[Wait]]:
         """What the tables hold of runs beside their rows."""

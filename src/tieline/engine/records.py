@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -135,6 +136,28 @@ class ProcessVersion(msgspec.Struct, frozen=True, kw_only=True):
     first_seen_at: datetime
 
 
+class RuleVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """A table of rules as it was in force: its whole text, kept once under its label.
+
+    `kind` says which table it is. `seq` is the place in the log up to which corrections of value maps are in it;
+    `made_by` and `reason` are those of the last one, "" where the version came with the project's files. `uses` are the
+    labels of the value maps it looks things up in. `in_force_at` is when it last came into force.
+    """
+
+    name: str
+    label: str
+    kind: str
+    version: int
+    text: str
+    owner: str
+    seq: int
+    made_by: str
+    reason: str
+    uses: list[str]
+    first_seen_at: datetime
+    in_force_at: datetime
+
+
 class InFlight(msgspec.Struct, frozen=True, kw_only=True):
     """How many runs of a process go on with a version, and since when the oldest of them does."""
 
@@ -209,6 +232,59 @@ class CaseRow(msgspec.Struct, kw_only=True):
     decided_by: str = ""
 
 
+class OpenCase(msgspec.Struct, frozen=True, kw_only=True):
+    """Of an open case what alerts count and name: without its document and its words."""
+
+    id: str
+    case_class: str
+    cause: str
+    owner: str
+    next_step: str
+    run_id: str
+    amount: str
+    opened_at: datetime
+    due_at: datetime
+    escalated_at: datetime | None = None
+
+
+class CaseFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which cases of a state are wanted; what is None does not matter. `due_by`: their deadline is not after it."""
+
+    state: CaseState = CaseState.OPEN
+    case_class: str | None = None
+    cause: str | None = None
+    owner: str | None = None
+    due_by: datetime | None = None
+
+
+class CauseGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """Cases of one cause. `owner` and `due_at` are those of the oldest of them, `example`; `owners` is how many there
+    are. `money` is summed by currency, to the ten-thousandth.
+    """
+
+    cause: str
+    case_class: str
+    count: int
+    overdue: int
+    owner: str
+    owners: int
+    oldest_at: datetime
+    due_at: datetime
+    example: str
+    money: dict[str, Decimal] = {}
+
+
+class CaseCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """How many cases are open, by class, and how many of them past their deadline.
+
+    `overdue_of` is owner → overdue cases, of the thousand that were due first.
+    """
+
+    by_class: dict[str, int]
+    overdue: int = 0
+    overdue_of: dict[str, int] = {}
+
+
 class Reference(msgspec.Struct, frozen=True, kw_only=True):
     """A canonical id is known in a system under `external_id`. `how`: created, found, or linked by a person."""
 
@@ -240,6 +316,20 @@ class Cursor(msgspec.Struct, kw_only=True):
     updated_at: datetime
 
 
+class Hold(msgspec.Struct, frozen=True, kw_only=True):
+    """A person stopped a connection: at once, or (`drain`) once what is queued there is finished."""
+
+    drain: bool
+    by: str
+    reason: str
+    at: datetime
+
+    def words(self) -> str:
+        """`paused by Ada since 23 Nov 20:10 UTC, because: closing the month`."""
+        word = "drained" if self.drain else "paused"
+        return f"{word} by {self.by} since {self.at:%d %b %H:%M} UTC, because: {self.reason}"
+
+
 class LaneStatus(msgspec.Struct, kw_only=True):
     """How a connection is doing, written by the worker about once a second.
 
@@ -261,6 +351,64 @@ class LaneStatus(msgspec.Struct, kw_only=True):
     hours: list[int] = []
     since: datetime
     updated_at: datetime
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a person stopped it."""
+        return self.state in ("paused", "draining", "drained")
+
+
+class ListedDeal(msgspec.Struct, frozen=True, kw_only=True):
+    """A deal as the list of deals shows it: made from the log and the ledger, and made anew when they change.
+
+    `seq` is the place in the log where it was first won: newer deals have higher ones. `amount` is exact, `amount_e4`
+    the same in ten-thousandths for finding it between bounds; `customer_folded` is the name as it is searched for.
+    `won_on` is a day, as 2026-11-23. `changed_at` is when anything last happened to it.
+    """
+
+    id: str
+    seq: int
+    number: str
+    name: str
+    customer: str
+    customer_name: str
+    customer_folded: str
+    currency: str
+    amount: str
+    amount_e4: int
+    status: str
+    detail: str
+    waits_for: str
+    won_on: str
+    changed_at: datetime
+
+
+class ChangedDeal(msgspec.Struct, frozen=True, kw_only=True):
+    """Writes about a deal that its list does not show yet: so many commits, the first of them at `since`."""
+
+    deal: str
+    changes: int
+    since: datetime
+
+
+class DealFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which deals of the list are wanted; what is None or empty does not matter. Bounds are included.
+
+    `words` are folded, and part of a name or number, or, when they are shorter than three letters, how the customer's
+    name begins. Amounts are in ten-thousandths.
+    """
+
+    words: str = ""
+    customer: str | None = None
+    status: str | None = None
+    currency: str | None = None
+    amount_from: int | None = None
+    amount_to: int | None = None
+    won_from: str | None = None
+    won_to: str | None = None
+
+
+EVERY_DEAL = DealFilter()
 
 
 class ArchiveFile(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,6 +22,7 @@ from tieline.engine import cases
 from tieline.engine.cases import Problem, case_id
 from tieline.engine.durable import Decision, DurableRun, JournalMismatch, RunCancelled
 from tieline.engine.effects import Request
+from tieline.engine.measures import waiting_for_others
 from tieline.engine.ports import Batch, Candidate, Safety, Wire
 from tieline.engine.records import (
     CaseRow,
@@ -143,7 +144,8 @@ class Run(DurableRun):
         waited, step = 0.0, SHORT_PAUSE_S
         while waited < within_s:
             step = min(step, within_s - waited)
-            await self._worker.clock.sleep(step)
+            with waiting_for_others():
+                await self._worker.clock.sleep(step)
             waited, step = waited + step, step * 2
             if not self._worker.others_move(self.row):
                 return
@@ -288,7 +290,8 @@ class Run(DurableRun):
                 if attempt >= STEP_ATTEMPTS and waited_s >= error.patience_s:
                     raise
                 pause_s = max(error.retry_after_s, min(0.1 * 2**attempt, LONGEST_PAUSE_S))
-            await self._worker.clock.sleep(pause_s)
+            with waiting_for_others():
+                await self._worker.clock.sleep(pause_s)
             waited_s += pause_s
         raise AssertionError
 
@@ -342,6 +345,8 @@ class Run(DurableRun):
         while True:
             try:
                 effect = await self._worker.ledger.apply(request)
+                if effect.run_id == self.id and effect.state is EffectState.APPLIED:
+                    self._worker.measures.systems[key.connection].stands(self._added_s())
                 return effect if effect.stands else cases.rejected(effect, content)
             except MissingReference as missing:
                 parent = EffectKey(key.connection, missing.kind, missing.id)
@@ -354,6 +359,12 @@ class Run(DurableRun):
                 return await self._in_doubt(key, unknown, content)
             except PermanentError as error:
                 return cases.untranslatable(key, error, content)
+
+    def _added_s(self) -> float | None:
+        """How long it took us from the run's event up to now; None where that cannot be said."""
+        if self.watch is None:
+            return None
+        return (self._worker.clock.now() - self.event.recorded_at).total_seconds() - self.watch.waited_s
 
     async def _in_doubt(self, key: EffectKey, unknown: OutcomeUnknown, content: dict[str, Any]) -> Problem:
         """All that is known about a document that may stand there: a person must be able to find out."""

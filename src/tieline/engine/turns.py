@@ -16,6 +16,8 @@ from contextvars import ContextVar
 from enum import IntEnum
 from typing import Any, NamedTuple
 
+from tieline.engine.measures import waiting
+
 PATIENCE = 8
 """How often a less urgent item lets more urgent ones go first."""
 
@@ -53,13 +55,25 @@ def asked_by(caller: Caller) -> Iterator[None]:
 class Item:
     """Something to carry out. `start` is its place among those of its priority."""
 
-    __slots__ = ("caller", "future", "payload", "seq", "since", "start", "withdrawn")
+    __slots__ = ("_watched", "caller", "future", "payload", "seq", "since", "start", "watch", "withdrawn")
 
     def __init__(
         self, payload: Any, caller: Caller, start: float, seq: int, since: float, future: asyncio.Future[Any]
     ) -> None:
         self.payload, self.caller, self.start, self.seq, self.since = payload, caller, start, seq, since
         self.future, self.withdrawn = future, False
+        self.watch, self._watched = waiting.get(), False
+
+    def begin_waiting(self) -> None:
+        """From now on its run waits for the system, and not for us."""
+        if self.watch is not None and not self._watched:
+            self._watched = True
+            self.watch.begin()
+
+    def end_waiting(self) -> None:
+        if self.watch is not None and self._watched:
+            self._watched = False
+            self.watch.end()
 
 
 class Line:

@@ -22,8 +22,10 @@ from tieline.engine.dispatch import Dispatcher
 from tieline.engine.durable import DurableRun
 from tieline.engine.effects import Ledger, Translator
 from tieline.engine.execution import Execution
+from tieline.engine.holds import Holds
 from tieline.engine.lanes import KEPT_AT_LEAST, cancel
 from tieline.engine.lines import Lines
+from tieline.engine.measures import Measures
 from tieline.engine.moving import Mover
 from tieline.engine.ports import Appended, AppendResult, Batch, Clock, Store
 from tieline.engine.process import Process
@@ -65,11 +67,13 @@ class Worker:
         self.store, self.clock, self.resources = store, clock, resources
         self.ledger = Ledger(store, connections, translator, clock, self._document_stands)
         self._connections, self._book = connections, CaseBook(store, policy_of, clock)
+        self.measures = Measures({name: connection.lane.measures for name, connection in connections.items()})
         self._lines = Lines()
         self._versions = Versions(store, processes)
         self._dispatcher = Dispatcher(store, processes, self._versions, self._lines, self._book, clock)
         self._execution = Execution(self, self._versions)
         self._mover = Mover(self, self._versions)
+        self._holds = Holds(store, connections)
         self._observe = observe or (lambda _: None)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._of_deal: dict[str, set[str]] = {}
@@ -90,6 +94,11 @@ class Worker:
         """How many runs are in memory."""
         return len(self._tasks)
 
+    @property
+    def replays_waiting(self) -> int:
+        """How many replays have not begun."""
+        return len(self._lines.replays)
+
     # --- life ---------------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
@@ -104,6 +113,7 @@ class Worker:
         for kept in await self.store.lanes():
             if kept.connection in self._connections:
                 self._connections[kept.connection].lane.restore(kept)
+        await self._holds.take_up()
         await self._dispatcher.take_up()
         await self._mover.take_up()
         await self._take_up()
@@ -205,13 +215,17 @@ class Worker:
         first_lives = self._execution.first_lives
         for row in gone:
             first_lives.pop(row.id, None)
+            self._execution.not_first.discard(row.id)
         by_seq = {event.seq: event for event in events}
         for row in rows:
             if row.event_seq in by_seq:
                 first_lives[row.id] = by_seq[row.event_seq]
-            self._lines.join(row)
+            if not self._lines.join(row) and row.id in first_lives:
+                self._execution.not_first.add(row.id)
         for event in events:
+            self.measures.observe(event)
             self._observe(event)
+            self._holds.observe(event)
             if event.type == MOVE_REQUESTED:
                 self._mover.asked()
         for event in events:
@@ -302,7 +316,7 @@ class Worker:
             return
         except BaseException as error:
             self.failure = error
-            _log.error("run broke the worker", run=row.id, error=repr(error))
+            _log.error("run broke the worker", run=row.id, correlation_id=row.correlation_id, error=repr(error))
             raise
         finally:
             self._tasks.pop(row.id, None)

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeVar
 
 import msgspec
 
-from tieline.domain import Contract, CreditNote, Customer, Invoice, Money, Payment, Subscription
+from tieline.domain import Contract, CreditNote, Customer, DealOwner, Invoice, Money, Payment, Subscription
 from tieline.errors import InvalidMessage
 from tieline.events.envelope import Event, event_name
 
@@ -49,10 +49,14 @@ class VendorNotified(EventData, frozen=True, kw_only=True):
 
 
 class OpportunityWon(EventData, frozen=True, kw_only=True):
-    """Sales closed a deal. `customers` holds the buyer last, its parents before it."""
+    """Sales closed a deal. `customers` holds the buyer last, its parents before it.
+
+    `owner` is whose deal it was when it was won; None where the CRM does not say, and in events of before it was kept.
+    """
 
     contract: Contract
     customers: list[Customer]
+    owner: DealOwner | None = None
 
     def subject(self) -> str:
         return self.contract.id
@@ -209,17 +213,65 @@ class CaseDecided(EventData, frozen=True, kw_only=True):
         return self.contract
 
 
+class CaseCommented(EventData, frozen=True, kw_only=True):
+    """A person said something about a case; it decides nothing."""
+
+    case: str
+    contract: str
+    by: str
+    text: str
+
+    def subject(self) -> str:
+        return self.case
+
+    def correlation(self) -> str:
+        return self.contract
+
+
+class CaseAssigned(EventData, frozen=True, kw_only=True):
+    """A case was given to somebody: a person by name, or a team."""
+
+    case: str
+    contract: str
+    owner: str
+    before: str
+    by: str
+    reason: str = ""
+
+    def subject(self) -> str:
+        return self.case
+
+    def correlation(self) -> str:
+        return self.contract
+
+
 class ValueMapCorrected(EventData, frozen=True, kw_only=True):
-    """A person added or changed an entry of a value map."""
+    """A person added or changed an entry of a value map; with an empty `value` it was taken out.
+
+    `former` is the entry before, {} for none; None in events from before it was kept.
+    """
 
     value_map: str
     key: str
     value: dict[str, str]
+    former: dict[str, str] | None = None
     by: str
     reason: str = ""
 
     def subject(self) -> str:
         return f"{self.value_map}/{self.key}"
+
+
+class CorrectionsExported(EventData, frozen=True, kw_only=True):
+    """Corrected entries of a value map were written to its file, as they stood at the place `up_to` of the log."""
+
+    value_map: str
+    keys: list[str]
+    up_to: int
+    by: str
+
+    def subject(self) -> str:
+        return self.value_map
 
 
 class ReplayRequested(EventData, frozen=True, kw_only=True):
@@ -275,6 +327,96 @@ class MoveRefused(RunEvent, frozen=True, kw_only=True):
     reason: str
 
 
+class ConnectionHeld(EventData, frozen=True, kw_only=True):
+    """A person stopped a connection. With `drain` what is queued there is finished first; else nothing more is sent."""
+
+    connection: str
+    drain: bool = False
+    by: str
+    reason: str
+
+    def subject(self) -> str:
+        return self.connection
+
+
+class ConnectionReleased(EventData, frozen=True, kw_only=True):
+    """A person lets a connection work again."""
+
+    connection: str
+    by: str
+    reason: str = ""
+
+    def subject(self) -> str:
+        return self.connection
+
+
+class UserEvent(EventData, frozen=True, kw_only=True):
+    """Something about one user of the hub."""
+
+    user: str
+
+    def subject(self) -> str:
+        return self.user or "unknown"
+
+
+class UserChanged(UserEvent, frozen=True, kw_only=True):
+    """A user was added, disabled or enabled, was given a one-time link, chose a password, or has these roles now."""
+
+    change: str
+    roles: list[str]
+    by: str
+
+
+class SignedIn(UserEvent, frozen=True, kw_only=True):
+    """Somebody came in: by password, one-time link or identity provider."""
+
+    how: str
+    address: str = ""
+
+
+class SignInRefused(UserEvent, frozen=True, kw_only=True):
+    """Somebody was not let in. `user` is "" where there is none of the name that was typed, which is not kept."""
+
+    why: str
+    address: str = ""
+
+
+class SignedOut(UserEvent, frozen=True, kw_only=True):
+    """A user ended a session of theirs."""
+
+    which: str
+
+
+class TokenIssued(UserEvent, frozen=True, kw_only=True):
+    """An API token that speaks for `user` was made; its secret is nowhere but with whoever it was shown to."""
+
+    token: str
+    label: str
+    scopes: list[str]
+    expires_at: datetime
+    by: str
+
+
+class TokenRevoked(UserEvent, frozen=True, kw_only=True):
+    """An API token works no more."""
+
+    token: str
+    label: str
+    by: str
+
+
+class AlertSent(EventData, frozen=True, kw_only=True):
+    """Somebody was told of what stood and needed them, and of what was over. `channel` holds no address."""
+
+    recipient: str
+    channel: str
+    told: list[str]
+    over: list[str] = []
+
+    def subject(self) -> str:
+        return self.recipient
+
+
 class StoreRestored(EventData, frozen=True, kw_only=True):
     """The database was put back from a backup: what happened between `backup_seq` and `lost_seq` is not in this log.
 
@@ -311,11 +453,23 @@ EVENTS: dict[str, type[EventData]] = {
         PaymentFailed,
         CaseOpened,
         CaseDecided,
+        CaseCommented,
+        CaseAssigned,
         ValueMapCorrected,
+        CorrectionsExported,
         ReplayRequested,
         MoveRequested,
         RunMoved,
         MoveRefused,
+        ConnectionHeld,
+        ConnectionReleased,
+        UserChanged,
+        SignedIn,
+        SignInRefused,
+        SignedOut,
+        TokenIssued,
+        TokenRevoked,
+        AlertSent,
         StoreRestored,
     )
 }

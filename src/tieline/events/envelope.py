@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -54,6 +55,7 @@ def topic(name: str, subject: str) -> str:
     return f"{name}:{subject}"
 
 
+@lru_cache(maxsize=1024)  # views ask it of every event of a deal
 def event_name(event_type: str) -> str:
     """`tieline.InvoiceIssued.v1` → `InvoiceIssued`."""
     return event_type.split(".")[1] if event_type.count(".") >= 2 else event_type

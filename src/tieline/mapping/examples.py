@@ -30,7 +30,7 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 class ExampleResult(msgspec.Struct, frozen=True):
-    """What became of one example. `error` is set when no document could be made."""
+    """What became of one example: `given`, and what was `made` of it. `error` is set when no document could be made."""
 
     mapping: str
     name: str
@@ -38,6 +38,8 @@ class ExampleResult(msgspec.Struct, frozen=True):
     line: int
     differences: list[Difference]
     error: str = ""
+    given: Any = None
+    made: Any = None
 
     @property
     def ok(self) -> bool:
@@ -57,14 +59,15 @@ def run_examples(mapping: Mapping, base_dir: Path) -> list[ExampleResult]:
 
 def _run(mapping: Mapping, example: Example, base_dir: Path) -> ExampleResult:
     differences: list[Difference] = []
-    error = ""
+    error, given, found = "", None, None
     try:
         given, expect = _content(example.given, base_dir), _content(example.expect, base_dir)
         found = mapping.run(given, connection=example.connection, refs=example.refs)
         differences = list(compare(expect, found))
     except (TranslationError, ConfigurationError) as exc:
         error = str(exc)
-    return ExampleResult(mapping.name, example.name, mapping.table.file, example.mark.line, differences, error)
+    file, line = mapping.table.file, example.mark.line
+    return ExampleResult(mapping.name, example.name, file, line, differences, error, given, found)
 
 
 def _content(given: Any, base_dir: Path) -> Any:

@@ -68,6 +68,11 @@ class Parsed:
         """Where a node starts in the text (ast counts bytes, people count letters)."""
         return len(self._encoded[: getattr(node, "col_offset", 0)].decode(errors="ignore"))
 
+    def text_of(self, node: ast.expr) -> str:
+        """A part of the formula as it was written."""
+        end = len(self._encoded[: node.end_col_offset].decode(errors="ignore"))
+        return self.text[self.offset(node) : end]
+
     def literal(self, node: ast.Constant) -> Decimal:
         """The number as it was written, before anything could make a binary float of it."""
         written = self._encoded[node.col_offset : node.end_col_offset].decode()

@@ -10,6 +10,7 @@ from typing import Any
 from tieline.errors import ConfigurationError
 from tieline.mapping.check import check
 from tieline.mapping.compile import Mapping, compile_table
+from tieline.mapping.corrections import Corrections
 from tieline.mapping.examples import ExampleResult, run_examples
 from tieline.mapping.functions import BUILTINS
 from tieline.mapping.problems import Mark, Problem, Problems, ProblemsFound, nearest_hint
@@ -94,6 +95,12 @@ class MappingSet:
     def with_value_map(self, value_map: ValueMap) -> MappingSet:
         """This set with one value map added or replaced; the tables are compiled anew, and their hashes change."""
         maps = {**self.value_maps, value_map.name: value_map}
+        return MappingSet(self.tables, maps, self.functions, self._file_problems)
+
+    def with_corrections(self, corrections: Corrections) -> MappingSet:
+        """This set, as read from files, with the corrections that the files do not hold."""
+        known = [self.value_maps[name] for name in corrections.corrected_maps if name in self.value_maps]
+        maps = self.value_maps | {m.name: corrections.over(m).value_map for m in known}
         return MappingSet(self.tables, maps, self.functions, self._file_problems)
 
     def run_examples(self) -> list[ExampleResult]:

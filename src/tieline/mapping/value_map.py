@@ -18,6 +18,8 @@ from tieline.mapping.yaml_source import Entry, Fields, Node, read_yaml, read_yam
 KEYS = ("value_map", "version", "owner", "note", "entries")
 Scalar = str | int | Decimal | bool | None
 Row = Scalar | dict[str, Scalar]
+Cells = dict[str, str]
+"""An entry as text, column by column; a map of single values has the one column `value`."""
 
 
 class Unmapped(Unfit):
@@ -80,6 +82,25 @@ class ValueMap(msgspec.Struct, frozen=True):
         elif self.columns:
             raise ValueError(f"value map '{self.name}' has columns: {', '.join(sorted(self.columns))}")
         return msgspec.structs.replace(self, entries={**self.entries, key: value}, version=self.version + 1)
+
+    def cells(self, key: str) -> Cells:
+        """An entry as text; {} where there is none."""
+        row = self.entries.get(key)
+        if isinstance(row, dict):
+            return {column: to_text(cell) for column, cell in row.items() if cell is not None}
+        return {} if row is None else {"value": to_text(row)}
+
+    def corrected(self, key: str, cells: Cells) -> ValueMap:
+        """As with_entry, from what a person wrote; without any cells the entry is taken out."""
+        if cells:
+            return self.with_entry(key, dict(cells) if self.columns else next(iter(cells.values())))
+        left = {name: row for name, row in self.entries.items() if name != key}
+        return msgspec.structs.replace(self, entries=left, version=self.version + 1)
+
+    @property
+    def label(self) -> str:
+        """Name, version and the beginning of the content hash."""
+        return f"{self.name} v{self.version} ({self.content_hash[:8]})"
 
 
 def load_value_map(source: Path | str, file: str = "") -> ValueMap:

@@ -11,19 +11,35 @@ from tieline.mapping.problems import Problems, nearest_hint
 from tieline.mapping.yaml_source import Fields, read_yaml, read_yaml_file
 
 TABLE_KEYS = ("catalogue", "version", "owner", "note", "processes", "cases")
-PROCESS_KEYS = ("owner", "slo_hours", "escalate_to", "note")
+PROCESS_KEYS = ("owner", "slo_hours", "escalate_to", "expects", "note")
+EXPECTS_KEYS = ("at_least", "within_hours", "on")
+MOST_EXPECTED = 10_000
+WEEKDAYS, EVERY_DAY = "weekdays", "every day"
 CASE_KEYS = ("owner", "slo_hours", "escalate_to", "next_step", "note")
 DEFAULT = "default"
 
 
+class Expectation(msgspec.Struct, frozen=True, kw_only=True):
+    """What usually comes: so many runs begin in any so many hours; on `weekdays`, Saturdays and Sundays (UTC) do not
+    count as time."""
+
+    at_least: int = 1
+    within_hours: int = 24
+    on: str = EVERY_DAY
+
+
 class ProcessEntry(msgspec.Struct, frozen=True):
-    """A process: its owner, the hours in which a run should finish, and who hears of it when it does not."""
+    """A process: its owner, the hours in which a run should finish, and who hears of it when it does not.
+
+    `expects` is the traffic whose absence is worth an alarm; None where silence says nothing.
+    """
 
     name: str
     owner: str
     slo_hours: int
     escalate_to: str = ""
     note: str = ""
+    expects: Expectation | None = None
 
 
 class CaseClass(msgspec.Struct, frozen=True):
@@ -92,7 +108,26 @@ def _common(fields: Fields, keys: tuple[str, ...]) -> tuple[str, int, str, str]:
 
 def _process(name: str, fields: Fields) -> ProcessEntry:
     owner, hours, escalate_to, note = _common(fields, PROCESS_KEYS)
-    return ProcessEntry(name, owner, hours, escalate_to, note)
+    return ProcessEntry(name, owner, hours, escalate_to, note, _expectation(name, fields))
+
+
+def _expectation(name: str, fields: Fields) -> Expectation | None:
+    node = fields.find("expects")
+    if node is None:
+        return None
+    if not node.is_map:
+        fields.problems.add(node.mark, "'expects' must be a mapping like {at_least: 1, within_hours: 24, on: weekdays}")
+        return None
+    inner = Fields(node, fields.problems, f"the expectation of '{name}'")
+    inner.only(EXPECTS_KEYS)
+    at_least, hours, on = inner.integer("at_least", 1), inner.integer("within_hours", 24), inner.text("on") or EVERY_DAY
+    if not 1 <= at_least <= MOST_EXPECTED:
+        inner.problems.add(inner.mark("at_least"), f"'at_least' must be between 1 and {MOST_EXPECTED:,}")
+    if hours < 1:
+        inner.problems.add(inner.mark("within_hours"), "'within_hours' must be at least 1")
+    if on not in (WEEKDAYS, EVERY_DAY):
+        inner.problems.add(inner.mark("on"), f"'on' must be '{WEEKDAYS}' or '{EVERY_DAY}'")
+    return Expectation(at_least=at_least, within_hours=hours, on=on)
 
 
 def _case(name: str, fields: Fields) -> CaseClass:

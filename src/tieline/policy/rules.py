@@ -37,7 +37,10 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class ApprovalNeeded(msgspec.Struct, frozen=True):
-    """Somebody must agree before the process goes on; after `within_days` the question goes to `escalate_to`."""
+    """Somebody must agree before the process goes on; after `within_days` the question goes to `escalate_to`.
+
+    `when` is the formula that asked, of the table's `version`.
+    """
 
     rule: str
     approver: str
@@ -45,6 +48,8 @@ class ApprovalNeeded(msgspec.Struct, frozen=True):
     escalate_to: str
     message: str
     owner: str
+    when: str = ""
+    version: int = 0
 
 
 class Let(msgspec.Struct, frozen=True):
@@ -107,7 +112,7 @@ class Approvals(msgspec.Struct, frozen=True):
 
     def ask(self, context: dict[str, Any]) -> list[ApprovalNeeded]:
         """Every approval the context needs, in the order of the table."""
-        asked = (_ask(rule, context) for rule in self.rules)
+        asked = (_ask(rule, context, self.version) for rule in self.rules)
         return [needed for needed in asked if needed is not None]
 
 
@@ -280,7 +285,7 @@ def _unjudged(rule: Rule, path: str, exc: Exception) -> Finding:
     return Finding(rule.name, rule.case_class, f"{rule.name}:not-judged", message, path, rule.owner)
 
 
-def _ask(rule: Approval, context: dict[str, Any]) -> ApprovalNeeded | None:
+def _ask(rule: Approval, context: dict[str, Any], version: int) -> ApprovalNeeded | None:
     names = _Names(rule.lets, context, context, {})
     try:
         if not truth(rule.when.run(context, context, names)):
@@ -288,4 +293,13 @@ def _ask(rule: Approval, context: dict[str, Any]) -> ApprovalNeeded | None:
         message = rule.say.render(context, context, names)
     except (Unfit, TranslationError) as exc:
         message = f"Whether rule '{rule.name}' applies could not be judged: {exc}"
-    return ApprovalNeeded(rule.name, rule.approver, rule.within_days, rule.escalate_to, message, rule.owner)
+    return ApprovalNeeded(
+        rule.name,
+        rule.approver,
+        rule.within_days,
+        rule.escalate_to,
+        message,
+        rule.owner,
+        when=rule.when.text,
+        version=version,
+    )

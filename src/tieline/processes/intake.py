@@ -10,7 +10,17 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from tieline.domain import Contract, CreditNote, Customer, Invoice, Money, Payment, Subscription, SubscriptionStatus
+from tieline.domain import (
+    Contract,
+    CreditNote,
+    Customer,
+    DealOwner,
+    Invoice,
+    Money,
+    Payment,
+    Subscription,
+    SubscriptionStatus,
+)
 from tieline.engine.process import Process, process
 from tieline.engine.run import Run
 from tieline.errors import InvalidMessage, TransientError
@@ -120,7 +130,9 @@ async def look_at_opportunity(run: Run, hint: VendorNotified) -> OpportunityWon 
     if wire is None or not wire.get("IsWon"):
         return None
     contract = _canonical(run, hint, "opportunity", "contract", wire, Contract)
-    return OpportunityWon(contract=contract, customers=await _family(run, hint, wire.get("AccountId")))
+    customers = await _family(run, hint, wire.get("AccountId"))
+    owner = _canonical(run, hint, "opportunity", "deal_owner", wire, DealOwner) if wire.get("Owner") else None
+    return OpportunityWon(contract=contract, customers=customers, owner=owner)
 
 
 async def look_at_subscription(run: Run, hint: VendorNotified) -> SubscriptionActivated | None:

@@ -134,7 +134,7 @@ def _invalid(won: OpportunityWon, findings: list[Finding]) -> Problem:
             "customer": won.customers[-1].name,
             "findings": [plain(f) for f in findings],
         },
-        amount=str(won.contract.value),
+        amount=f"{won.contract.value.amount} {won.contract.value.currency}",
     )
 
 
@@ -245,8 +245,16 @@ def _approval(won: OpportunityWon, question: ApprovalNeeded) -> Problem:
         cause=f"approval:{question.rule}",
         message=question.message,
         actions=[APPROVE, REFUSE],
-        details={"rule": question.rule, "deal": won.contract.name, "contract": plain(won.contract)},
-        amount=str(won.contract.value),
+        details={
+            "rule": question.rule,
+            "rule_version": question.version,
+            "when": question.when,
+            "deal": won.contract.name,
+            "customer": won.customers[-1].name,
+            "contract": plain(won.contract),
+            "owner": plain(won.owner),
+        },
+        amount=f"{won.contract.value.amount} {won.contract.value.currency}",
         policy=CasePolicy(
             owner=question.approver,
             within=timedelta(days=question.within_days),

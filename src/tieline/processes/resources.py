@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from rapidfuzz import process as fuzzy
@@ -12,8 +13,9 @@ from rapidfuzz import process as fuzzy
 from tieline.engine.connection import Connection
 from tieline.engine.ports import Wire
 from tieline.errors import ConfigurationError
-from tieline.events import LoggedEvent, ValueMapCorrected, decode_event, event_name
+from tieline.events import CorrectionsExported, LoggedEvent, ValueMapCorrected, decode_event, event_name
 from tieline.mapping import MappingSet, ValueMap
+from tieline.mapping.corrections import Correction, Corrections
 from tieline.policy import Approvals, Routes, RuleSet
 
 FRESH_S = 60.0
@@ -97,9 +99,9 @@ class Resources:
     ) -> None:
         self.mappings, self.validation, self.approvals, self.routes = mappings, validation, approvals, routes
         self.facts, self._connections = facts, connections
+        self.corrections = Corrections()
         self._lists: dict[tuple[str, str], tuple[float, list[Wire]]] = {}
         self._asked: dict[tuple[str, ...], asyncio.Future[Any]] = {}
-        facts.value_map = self.value_map
 
     def value_map(self, name: str) -> ValueMap:
         """A value map with the corrections made so far."""
@@ -157,16 +159,30 @@ class Resources:
 
     def observe(self, event: LoggedEvent) -> None:
         """Told of every event in order: a corrected value map counts from here on."""
-        if event_name(event.type) == ValueMapCorrected.__name__:
-            data = decode_event(event)
-            if isinstance(data, ValueMapCorrected):
-                self.correct(data)
+        data = note_correction(self.corrections, event)
+        if isinstance(data, ValueMapCorrected) and data.value_map in self.mappings.value_maps:
+            value_map = self.mappings.value_map(data.value_map)
+            with suppress(ValueError):  # made for other columns than the map has here: shown as a conflict
+                self.mappings = self.mappings.with_value_map(value_map.corrected(data.key, data.value))
 
-    def correct(self, correction: ValueMapCorrected) -> None:
-        """Add or replace one entry of a value map."""
-        value_map = self.mappings.value_map(correction.value_map)
-        value: Any = correction.value if value_map.columns else next(iter(correction.value.values()))
-        self.mappings = self.mappings.with_value_map(value_map.with_entry(correction.key, value))
+
+CORRECTIONS = (ValueMapCorrected.__name__, CorrectionsExported.__name__)
+"""The events that corrections of value maps are told in."""
+
+
+def note_correction(corrections: Corrections, event: LoggedEvent) -> ValueMapCorrected | CorrectionsExported | None:
+    """Take an event into account, once, that tells of a correction or of its way into the files; None for any other."""
+    if event_name(event.type) not in CORRECTIONS or event.seq <= corrections.seen:
+        return None
+    data, corrections.seen = decode_event(event), event.seq
+    if isinstance(data, ValueMapCorrected):
+        fields = {name: getattr(data, name) for name in ("key", "value", "former", "by", "reason")}
+        corrections.add(data.value_map, Correction(seq=event.seq, at=event.recorded_at, **fields))
+        return data
+    if isinstance(data, CorrectionsExported):
+        corrections.exported(data.value_map, data.keys, data.up_to)
+        return data
+    return None
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:

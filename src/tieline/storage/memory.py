@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, TypeVar
 
 import msgspec
@@ -13,11 +14,17 @@ import msgspec
 from tieline.engine.ports import Appended, AppendResult, Archived, Batch
 from tieline.engine.records import (
     CASE_FORWARD,
+    EVERY_DEAL,
     FORWARD,
     ArchiveFile,
+    CaseCounts,
+    CaseFilter,
     CaseRow,
     CaseState,
+    CauseGroup,
+    ChangedDeal,
     Cursor,
+    DealFilter,
     Effect,
     EffectKey,
     EffectState,
@@ -26,16 +33,21 @@ from tieline.engine.records import (
     InFlight,
     JournalEntry,
     LaneStatus,
+    ListedDeal,
+    OpenCase,
     ProcessVersion,
     Reference,
+    RuleVersion,
     RunRow,
     RunState,
     Wait,
 )
 from tieline.errors import ConcurrencyConflict
 from tieline.events import GENESIS, Event, LoggedEvent, chain_hash, event_name
+from tieline.storage.searching import SHORTEST_PART, searched_text
 
 R = TypeVar("R")
+T = TypeVar("T", int, str, datetime)
 
 
 class MemoryStore:
@@ -55,6 +67,9 @@ class MemoryStore:
         self._cursors: dict[str, Cursor] = {}
         self._lanes: dict[str, LaneStatus] = {}
         self._versions: dict[tuple[str, str], ProcessVersion] = {}
+        self._rules: dict[tuple[str, str], RuleVersion] = {}
+        self._deals: dict[str, ListedDeal] = {}
+        self._changed: dict[str, ChangedDeal] = {}
         self._archived: dict[str, tuple[RunRow, list[JournalEntry]]] = {}
         self._files: dict[str, ArchiveFile] = {}
 
@@ -79,6 +94,10 @@ class MemoryStore:
         self._lanes.update({lane.connection: copy(lane) for lane in batch.lanes})
         for version in batch.versions:
             self._versions.setdefault((version.process, version.version), version)
+        for rule in batch.rules:
+            kept = self._rules.setdefault((rule.name, rule.label), rule)
+            self._rules[rule.name, rule.label] = copy(kept, in_force_at=rule.in_force_at)
+        self._list_deals(batch)
         for archived in batch.archived:
             self._files.update({file.name: file for file in archived.files})
             for run_id in archived.run_ids:
@@ -108,6 +127,8 @@ class MemoryStore:
         state: EffectState | None = None,
         external_id: str | None = None,
         canonical_id: str | None = None,
+        mapping: str | None = None,
+        after: tuple[EffectKey, int] | None = None,
         limit: int = 1000,
         newest: bool = False,
     ) -> list[Effect]:
@@ -121,12 +142,21 @@ class MemoryStore:
             and state in (None, effect.state)
             and external_id in (None, effect.external_id)
             and canonical_id in (None, effect.canonical_id)
+            and mapping in (None, effect.mapping)
         ]
-        return _page(sorted(found, key=lambda e: (e.intended_at, *e.key, e.revision)), limit, newest)
+        if after is not None:
+            key, revision = after
+            last = self._effects[key][revision]
+            found = [e for e in found if _place(e) > _place(last)]
+        return _page(sorted(found, key=_place), limit, newest)
 
     async def count_effects(self) -> dict[tuple[str, str, str], int]:
         everything = (effect for revisions in self._effects.values() for effect in revisions.values())
         return dict(Counter((e.connection, e.kind, e.state.value) for e in everything))
+
+    async def count_made_with(self, labels: Sequence[str], most: int) -> int:
+        everything = (effect for revisions in self._effects.values() for effect in revisions.values())
+        return min(sum(effect.mapping in labels for effect in everything), most)
 
     async def journal(self, run_id: str) -> list[JournalEntry]:
         _, archived = self._archived.get(run_id, (None, []))
@@ -153,6 +183,7 @@ class MemoryStore:
         since: datetime | None = None,
         until: datetime | None = None,
         after: tuple[int, str] = (-1, ""),
+        before: tuple[int, str] | None = None,
         limit: int = 1000,
         newest: bool = False,
     ) -> list[RunRow]:
@@ -166,6 +197,7 @@ class MemoryStore:
             and event_seq in (None, run.event_seq)
             and _within(run.started_at, since, until)
             and (run.event_seq, run.id) > after
+            and (before is None or (run.event_seq, run.id) < before)
         ]
         return _page(sorted(found, key=lambda r: (r.event_seq, r.id)), limit, newest)
 
@@ -189,6 +221,17 @@ class MemoryStore:
     async def process_versions(self) -> list[ProcessVersion]:
         return sorted(self._versions.values(), key=lambda v: (v.first_seen_at, v.process, v.version))
 
+    async def rules_in_force(self) -> list[RuleVersion]:
+        latest = {rule.name: rule for rule in sorted(self._rules.values(), key=_in_force)}
+        return [latest[name] for name in sorted(latest)]
+
+    async def rule_versions(self, name: str, *, before: datetime | None = None, limit: int = 1000) -> list[RuleVersion]:
+        found = [r for r in self._rules.values() if r.name == name and (before is None or r.in_force_at < before)]
+        return sorted(found, key=_in_force, reverse=True)[:limit]
+
+    async def rule_version(self, name: str, label: str) -> RuleVersion | None:
+        return self._rules.get((name, label))
+
     async def events_after(self, seq: int, limit: int = 1000) -> list[LoggedEvent]:
         return self._behind(seq)[:limit]
 
@@ -210,6 +253,7 @@ class MemoryStore:
         subject: str | None = None,
         naming: str | None = None,
         after_seq: int = 0,
+        before_seq: int | None = None,
         limit: int = 1000,
         newest: bool = False,
     ) -> list[LoggedEvent]:
@@ -220,6 +264,7 @@ class MemoryStore:
             and type in (None, event_name(e.type))
             and subject in (None, e.subject)
             and (naming is None or naming.encode() in e.data)
+            and (before_seq is None or e.seq < before_seq)
         ]
         return _page(found, limit, newest)
 
@@ -243,6 +288,10 @@ class MemoryStore:
     async def find_entity(self, kind: str, id: str) -> EntityRow | None:  # noqa: A002
         return self._entities.get((kind, id))
 
+    async def entities(self, kind: str, after: str = "", limit: int = 1000) -> list[EntityRow]:
+        found = [row for (of, ident), row in sorted(self._entities.items()) if of == kind and ident > after]
+        return [msgspec.structs.replace(row) for row in found[:limit]]
+
     async def case(self, case_id: str) -> CaseRow | None:
         row = self._cases.get(case_id)
         return msgspec.structs.replace(row) if row else None
@@ -254,6 +303,7 @@ class MemoryStore:
         case_class: str | None = None,
         cause: str | None = None,
         correlation_id: str | None = None,
+        after: tuple[datetime, str] | None = None,
         limit: int = 10000,
     ) -> list[CaseRow]:
         found = [
@@ -263,12 +313,85 @@ class MemoryStore:
             and case_class in (None, c.case_class)
             and cause in (None, c.cause)
             and correlation_id in (None, c.correlation_id)
+            and (after is None or (c.opened_at, c.id) > after)
         ]
         return sorted(found, key=lambda c: (c.opened_at, c.id))[:limit]
+
+    async def case_page(
+        self,
+        wanted: CaseFilter,
+        *,
+        after: tuple[datetime, str] | None = None,
+        limit: int = 50,
+        newest: bool = False,
+    ) -> list[CaseRow]:
+        found = [c for c in self._cases.values() if _listed(c, wanted)]
+        found.sort(key=lambda c: (c.opened_at, c.id), reverse=newest)
+        if after is not None:
+            found = [c for c in found if (c.opened_at, c.id) != after and ((c.opened_at, c.id) < after) is newest]
+        return [msgspec.structs.replace(c) for c in found[:limit]]
+
+    async def case_groups(self, wanted: CaseFilter, now: datetime, limit: int = 50) -> list[CauseGroup]:
+        by_cause: dict[tuple[str, str], list[CaseRow]] = {}
+        for case in self._cases.values():
+            if _listed(case, wanted):
+                by_cause.setdefault((case.cause, case.case_class), []).append(case)
+        groups = [_group(cases, now) for cases in by_cause.values()]
+        return sorted(groups, key=lambda g: (-g.count, g.cause, g.case_class))[:limit]
+
+    async def count_cases_of(self, cause: str) -> dict[CaseState, int]:
+        return dict(Counter(c.state for c in self._cases.values() if c.cause == cause))
 
     async def late_cases(self, now: datetime, limit: int = 1000) -> list[CaseRow]:
         late = [c for c in await self.cases(states=[CaseState.OPEN]) if c.due_at <= now and c.escalated_at is None]
         return sorted(late, key=lambda c: c.due_at)[:limit]
+
+    async def open_cases(self) -> list[OpenCase]:
+        rows = sorted(self._cases.values(), key=lambda row: (row.opened_at, row.id))
+        names = OpenCase.__struct_fields__
+        return [OpenCase(**{n: getattr(r, n) for n in names}) for r in rows if r.state is CaseState.OPEN]
+
+    async def count_open_cases(self, now: datetime) -> CaseCounts:
+        opened = [row for row in self._cases.values() if row.state is CaseState.OPEN]
+        late = [row for row in opened if row.due_at <= now]
+        return CaseCounts(
+            by_class=dict(Counter(row.case_class for row in opened)),
+            overdue=len(late),
+            overdue_of=dict(Counter(row.owner for row in late)),
+        )
+
+    def _list_deals(self, batch: Batch) -> None:
+        self._deals.update({deal.id: deal for deal in batch.deals})
+        for deal, changes in batch.deals_listed:
+            if deal in self._changed and self._changed[deal].changes == changes:
+                del self._changed[deal]
+        every = {ident for kind, ident in self._entities if kind == "contract"} if batch.list_anew else set()
+        for deal in batch.about() | every:
+            known = self._changed.get(deal)
+            self._changed[deal] = ChangedDeal(
+                deal=deal,
+                changes=known.changes + 1 if known else 1,
+                since=known.since if known else datetime.now(UTC),
+            )
+
+    async def deals(
+        self, wanted: DealFilter = EVERY_DEAL, *, before: int | None = None, limit: int = 50
+    ) -> list[ListedDeal]:
+        found = [d for d in self._deals.values() if (before is None or d.seq < before) and _wanted(d, wanted)]
+        return sorted(found, key=lambda deal: deal.seq, reverse=True)[:limit]
+
+    async def listed_deals(self, ids: Sequence[str]) -> list[ListedDeal]:
+        return sorted((d for d in self._deals.values() if d.id in ids), key=lambda deal: deal.seq, reverse=True)
+
+    async def count_deals(self) -> dict[tuple[str, str], int]:
+        return dict(Counter((deal.status, deal.currency) for deal in self._deals.values()))
+
+    async def changed_deals(self, before: datetime, limit: int = 1000) -> list[ChangedDeal]:
+        found = [changed for changed in self._changed.values() if changed.since < before]
+        return sorted(found, key=lambda changed: changed.since)[:limit]
+
+    async def count_changed_deals(self) -> int:
+        return len(self._changed)
 
     async def cursor(self, name: str) -> Cursor | None:
         return self._cursors.get(name)
@@ -287,8 +410,9 @@ class MemoryStore:
         held = sum(len(e.payload) + len(e.name) + len(e.kind) for e in entries)
         return EndedMonth(month=month, runs=len(run_ids), entries=len(entries), bytes=held)
 
-    async def ended_runs(self, before: datetime, limit: int = 1000) -> list[RunRow]:
-        ended = [(run.ended_at, run.id, run) for run in self._runs.values() if run.ended_at and run.ended_at < before]
+    async def ended_runs(self, before: datetime, limit: int = 1000, since: datetime | None = None) -> list[RunRow]:
+        runs = self._runs.values()
+        ended = [(run.ended_at, run.id, run) for run in runs if run.ended_at and _within(run.ended_at, since, before)]
         return [msgspec.structs.replace(run) for _, _, run in sorted(ended, key=lambda e: e[:2])[:limit]]
 
     async def kept_of(self, run_ids: Sequence[str]) -> tuple[list[JournalEntry], list[Wait]]:
@@ -313,7 +437,7 @@ class MemoryStore:
             return [(event, event.recorded_at) for event in self._events]
         if record is Effect:
             effects = [effect for revisions in self._effects.values() for effect in revisions.values()]
-            return [(e, e.intended_at) for e in sorted(effects, key=lambda e: (e.intended_at, *e.key, e.revision))]
+            return [(e, e.intended_at) for e in sorted(effects, key=_place)]
         if record is Reference:
             return [(r, r.at) for _, r in sorted(self._references.items(), key=lambda item: (item[1].at, item[0]))]
         return [(c, c.opened_at) for c in sorted(self._cases.values(), key=lambda c: (c.opened_at, c.id))]
@@ -368,6 +492,62 @@ class MemoryStore:
 
 def _within(at: datetime, since: datetime | None, until: datetime | None) -> bool:
     return (since is None or at >= since) and (until is None or at < until)
+
+
+def _in_force(rule: RuleVersion) -> tuple[datetime, int]:
+    return rule.in_force_at, rule.seq
+
+
+def _listed(case: CaseRow, wanted: CaseFilter) -> bool:
+    return (
+        case.state is wanted.state
+        and wanted.case_class in (None, case.case_class)
+        and wanted.cause in (None, case.cause)
+        and wanted.owner in (None, case.owner)
+        and _between(None, case.due_at, wanted.due_by)
+    )
+
+
+def _group(cases: Sequence[CaseRow], now: datetime) -> CauseGroup:
+    first = min(cases, key=lambda c: c.opened_at)
+    money: dict[str, Decimal] = {}
+    for amount, _, currency in (c.amount.partition(" ") for c in cases if c.amount):
+        money[currency] = money.get(currency, Decimal(0)) + Decimal(amount)
+    return CauseGroup(
+        cause=first.cause,
+        case_class=first.case_class,
+        count=len(cases),
+        overdue=sum(c.due_at <= now for c in cases),
+        owner=first.owner,
+        owners=len({c.owner for c in cases}),
+        oldest_at=first.opened_at,
+        due_at=first.due_at,
+        example=first.id,
+        money=dict(sorted(money.items())),
+    )
+
+
+def _wanted(deal: ListedDeal, wanted: DealFilter) -> bool:
+    words = deal.customer_folded.startswith(wanted.words)
+    if len(wanted.words) >= SHORTEST_PART:
+        words = wanted.words in searched_text(deal)
+    return (
+        words
+        and wanted.customer in (None, deal.customer)
+        and wanted.status in (None, deal.status)
+        and wanted.currency in (None, deal.currency)
+        and _between(wanted.amount_from, deal.amount_e4, wanted.amount_to)
+        and _between(wanted.won_from, deal.won_on, wanted.won_to)
+    )
+
+
+def _between(low: T | None, value: T, high: T | None) -> bool:
+    return (low is None or low <= value) and (high is None or value <= high)
+
+
+def _place(effect: Effect) -> tuple[Any, ...]:
+    """Its place among effects: oldest intention first."""
+    return (effect.intended_at, *effect.key, effect.revision)
 
 
 def _page(found: list[R], limit: int, newest: bool) -> list[R]:

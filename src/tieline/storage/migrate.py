@@ -9,7 +9,7 @@ from pysqlite3 import dbapi2 as sqlite
 
 from tieline.errors import ConfigurationError
 
-HEAD = "0005"
+HEAD = "0008"
 """The newest revision in `migrations/versions`; a test holds the two together."""
 
 

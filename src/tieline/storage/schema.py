@@ -96,6 +96,7 @@ effect = Table(
     Index("effect_state", "state", "intended_at"),
     Index("effect_connection", "connection", "intended_at"),
     Index("effect_intended", "intended_at"),
+    Index("effect_mapping", "mapping", "intended_at"),
 )
 
 reference = Table(
@@ -151,6 +152,8 @@ case = Table(
     Index("case_cause", "cause", "state"),
     Index("case_correlation", "correlation_id"),
     Index("case_late", "state", "escalated_at", "due_at"),
+    Index("case_list", "state", "opened_at", "id", "case_class", "owner", "due_at", "cause"),
+    Index("case_group", "state", "cause", "case_class", "owner", "opened_at", "due_at", "id", "amount"),
 )
 
 wait = Table(
@@ -200,6 +203,58 @@ process_version = Table(
     Column("module", String, nullable=False),
     Column("text", Text, nullable=False),
     Column("first_seen_at", BigInteger, nullable=False),
+)
+
+rule_version = Table(
+    "rule_version",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("label", String, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("owner", String, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("made_by", String, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("uses", Text, nullable=False),
+    Column("first_seen_at", BigInteger, nullable=False),
+    Column("in_force_at", BigInteger, nullable=False),
+    Index("rule_version_in_force", "name", "in_force_at", "seq"),
+)
+
+deal = Table(
+    "deal",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("number", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("customer", String, nullable=False),
+    Column("customer_name", String, nullable=False),
+    Column("customer_folded", String, nullable=False),
+    Column("currency", String, nullable=False),
+    Column("amount", String, nullable=False),
+    Column("amount_e4", BigInteger, nullable=False),
+    Column("status", String, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("waits_for", Text, nullable=False),
+    Column("won_on", String, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+    Index("deal_list", "seq", "status", "currency", "amount_e4", "won_on", unique=True),
+    Index("deal_customer", "customer", "seq"),
+    Index("deal_name", "customer_folded", "seq"),
+)
+"""Searched by the words in `deal_words`, a full-text table that only SQLite has (migration 0006)."""
+
+deal_change = Table(
+    "deal_change",
+    metadata,
+    Column("deal", String, primary_key=True),
+    Column("changes", BigInteger, nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Index("deal_change_since", "since"),
+    sqlite_with_rowid=False,
 )
 
 archive = Table(

@@ -10,7 +10,7 @@ import asyncio
 import queue
 import threading
 from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,10 +20,16 @@ from pysqlite3 import dbapi2 as sqlite
 
 from tieline.engine.ports import Appended, AppendResult, Batch
 from tieline.engine.records import (
+    EVERY_DEAL,
     ArchiveFile,
+    CaseCounts,
+    CaseFilter,
     CaseRow,
     CaseState,
+    CauseGroup,
+    ChangedDeal,
     Cursor,
+    DealFilter,
     Effect,
     EffectKey,
     EffectState,
@@ -32,14 +38,19 @@ from tieline.engine.records import (
     InFlight,
     JournalEntry,
     LaneStatus,
+    ListedDeal,
+    OpenCase,
     ProcessVersion,
     Reference,
+    RuleVersion,
     RunRow,
     RunState,
     Wait,
 )
 from tieline.errors import ConcurrencyConflict, ConfigurationError, StoreFailed
 from tieline.events import LoggedEvent, topic, type_names
+from tieline.storage import cases as casing
+from tieline.storage import deals as listing
 from tieline.storage import statements as sql
 from tieline.storage.archive import JOURNAL, RUN, Archive
 from tieline.storage.lookups import Lookups
@@ -216,6 +227,8 @@ class SqliteStore:
         state: EffectState | None = None,
         external_id: str | None = None,
         canonical_id: str | None = None,
+        mapping: str | None = None,
+        after: tuple[EffectKey, int] | None = None,
         limit: int = 1000,
         newest: bool = False,
     ) -> list[Effect]:
@@ -226,12 +239,20 @@ class SqliteStore:
             state=state.value if state else None,
             external_id=external_id,
             canonical_id=canonical_id,
+            mapping=mapping,
         )
+        if after is not None:
+            place = self._reader.execute(sql.EFFECT_PLACE, (*after[0], after[1])).fetchone()
+            where, values = _and(where, "(intended_at, rowid) > (?, ?)"), [*values, *place]
         tail, by = _tail(sql.EFFECT_ORDER, limit, newest), sql.index_for(sql.EFFECT_INDEXES, where)
         return _in_order(self._rows(sql.EFFECT, where, values, tail, by), newest)
 
     async def count_effects(self) -> dict[tuple[str, str, str], int]:
         return {(connection, kind, state): n for connection, kind, state, n in self._read(sql.TALLY, ("effect",))}
+
+    async def count_made_with(self, labels: Sequence[str], most: int) -> int:
+        text = f"SELECT 1 FROM effect INDEXED BY effect_mapping WHERE mapping IN ({sql.marks(labels)}) LIMIT {most:d}"
+        return len(self._read(text, labels))
 
     async def journal(self, run_id: str) -> list[JournalEntry]:
         found = self._rows(sql.JOURNAL, "run_id = ?", (run_id,), "ORDER BY position")
@@ -269,6 +290,7 @@ class SqliteStore:
         since: datetime | None = None,
         until: datetime | None = None,
         after: tuple[int, str] = (-1, ""),
+        before: tuple[int, str] | None = None,
         limit: int = 1000,
         newest: bool = False,
     ) -> list[RunRow]:
@@ -278,14 +300,26 @@ class SqliteStore:
             values += [state.value for state in states]
         where, values = _period("started_at", since, until, where, values)
         where, values = _and(where, "(event_seq, id) > (?, ?)"), [*values, *after]
+        if before is not None:
+            where, values = _and(where, "(event_seq, id) < (?, ?)"), [*values, *before]
         tail = _tail(sql.RUN_ORDER, limit, newest)
         indexes = sql.RUN_INDEXES_OF_KEY if process is not None and key is not None else sql.RUN_INDEXES
+        if process is not None and states and self._fewer_have(states, process):
+            indexes = sql.RUN_INDEXES_OF_STATE
         found = self._rows(sql.RUN, where, values, tail, sql.index_for(indexes, where))
         if not states or any(state.ended for state in states):
             # read after the tables: what moved in between is found twice, never missed
-            files = self._files(RUN, after[0] if event_seq is None else event_seq, event_seq)
+            last = event_seq if event_seq is not None or before is None else before[0]
+            files = self._files(RUN, after[0] if event_seq is None else event_seq, last)
             found = _merged([*found, *self.archive.runs(files, where, values, tail)], limit, newest) if files else found
         return _in_order(found, newest)
+
+    def _fewer_have(self, states: Sequence[RunState], process: str) -> bool:
+        """Whether fewer runs are in these states than are of a process: by the fewer ones, fewer rows are looked at."""
+        read = self._read(sql.TALLY, ("run",))
+        counts: list[tuple[str, str, int]] = [(of, state, number) for of, _, state, number in read]
+        in_states = sum(number for _, state, number in counts if state in states)
+        return in_states < sum(number for of, _, number in counts if of == process)
 
     async def count_runs(self) -> dict[tuple[str, str], int]:
         return {(process, state): number for process, _, state, number in self._read(sql.TALLY, ("run",))}
@@ -306,6 +340,16 @@ class SqliteStore:
 
     async def process_versions(self) -> list[ProcessVersion]:
         return self._rows(sql.VERSION, tail="ORDER BY first_seen_at, process, version")
+
+    async def rules_in_force(self) -> list[RuleVersion]:
+        return [sql.RULE.codec.decode(row) for row in self._read(sql.RULES_IN_FORCE, ())]
+
+    async def rule_versions(self, name: str, *, before: datetime | None = None, limit: int = 1000) -> list[RuleVersion]:
+        where, values = _period("in_force_at", None, before, "name = ?", [name])
+        return self._rows(sql.RULE, where, values, f"ORDER BY in_force_at DESC, seq DESC LIMIT {limit:d}")
+
+    async def rule_version(self, name: str, label: str) -> RuleVersion | None:
+        return self._row(sql.RULE, "name = ? AND label = ?", (name, label))
 
     async def events_after(self, seq: int, limit: int = 1000) -> list[LoggedEvent]:
         return self._events("seq > ?", (seq,), limit)
@@ -328,6 +372,7 @@ class SqliteStore:
         subject: str | None = None,
         naming: str | None = None,
         after_seq: int = 0,
+        before_seq: int | None = None,
         limit: int = 1000,
         newest: bool = False,
     ) -> list[LoggedEvent]:
@@ -339,7 +384,10 @@ class SqliteStore:
             where, values = _and(where, f'"type" IN ({sql.marks(kinds)})'), [*values, *kinds]
         if naming is not None:
             where, values = _and(where, "instr(data, ?) > 0"), [*values, naming.encode()]
-        return self._events(_and(where, "seq > ?"), [*values, after_seq], limit, newest)
+        where, values = _and(where, "seq > ?"), [*values, after_seq]
+        if before_seq is not None:
+            where, values = _and(where, "seq < ?"), [*values, before_seq]
+        return self._events(where, values, limit, newest)
 
     async def waits(self, topics: Sequence[str] | None = None) -> list[Wait]:
         if topics is None:
@@ -356,11 +404,15 @@ class SqliteStore:
     async def referenced(self, external_id: str, connection: str | None = None) -> list[Reference]:
         where, values = "(external_id = ? OR display = ?)", [external_id, external_id]
         if connection is not None:
-            where, values = _and(where, "connection = ?"), [*values, connection]
+            # with a plus no index is looked for: SQLite would read every reference of the connection
+            where, values = _and(where, "+connection = ?"), [*values, connection]
         return self._rows(sql.REFERENCE, where, values)
 
     async def find_entity(self, kind: str, id: str) -> EntityRow | None:  # noqa: A002
         return self._row(sql.ENTITY, "kind = ? AND id = ?", (kind, id))
+
+    async def entities(self, kind: str, after: str = "", limit: int = 1000) -> list[EntityRow]:
+        return self._rows(sql.ENTITY, "kind = ? AND id > ?", (kind, after), f"ORDER BY id LIMIT {limit:d}")
 
     async def case(self, case_id: str) -> CaseRow | None:
         return self._row(sql.CASE, "id = ?", (case_id,))
@@ -372,17 +424,81 @@ class SqliteStore:
         case_class: str | None = None,
         cause: str | None = None,
         correlation_id: str | None = None,
+        after: tuple[datetime, str] | None = None,
         limit: int = 10000,
     ) -> list[CaseRow]:
         where, values = _filters(case_class=case_class, cause=cause, correlation_id=correlation_id)
         if states:
             where = _and(where, f"state IN ({sql.marks(states)})")
             values += [state.value for state in states]
+        if after is not None:
+            where, values = _and(where, "(opened_at, id) > (?, ?)"), [*values, to_micros(after[0]), after[1]]
         return self._rows(sql.CASE, where, values, f"ORDER BY opened_at, id LIMIT {limit:d}")
+
+    async def case_page(
+        self,
+        wanted: CaseFilter,
+        *,
+        after: tuple[datetime, str] | None = None,
+        limit: int = 50,
+        newest: bool = False,
+    ) -> list[CaseRow]:
+        where, values = casing.conditions(wanted)
+        if after is not None:
+            where, values = (
+                f"{where} AND (opened_at, id) {'<' if newest else '>'} (?, ?)",
+                [*values, to_micros(after[0]), after[1]],
+            )
+        way = "DESC" if newest else "ASC"
+        tail = f"ORDER BY opened_at {way}, id {way} LIMIT {limit:d}"
+        return self._rows(sql.CASE, where, values, tail, casing.index_of_page(self._reader, wanted))
+
+    async def case_groups(self, wanted: CaseFilter, now: datetime, limit: int = 50) -> list[CauseGroup]:
+        def count() -> list[CauseGroup]:
+            with closing(connect(self.path, read_only=True)) as connection:  # beside the loop, as count_open_cases
+                return casing.groups(connection, wanted, now, limit)
+
+        return await asyncio.to_thread(count)
+
+    async def count_cases_of(self, cause: str) -> dict[CaseState, int]:
+        return {CaseState(state): number for state, number in self._read(casing.COUNT_BY_STATE, (cause,))}
 
     async def late_cases(self, now: datetime, limit: int = 1000) -> list[CaseRow]:
         where = "state = ? AND escalated_at IS NULL AND due_at <= ?"
         return self._rows(sql.CASE, where, (CaseState.OPEN.value, to_micros(now)), f"ORDER BY due_at LIMIT {limit:d}")
+
+    async def open_cases(self) -> list[OpenCase]:
+        return [sql.OPEN_CASE.decode(row) for row in self._read(sql.SELECT_OPEN_CASES, ())]
+
+    async def count_open_cases(self, now: datetime) -> CaseCounts:
+        def count() -> CaseCounts:
+            # with a hundred thousand open cases it takes a moment: beside the loop, on a connection of its own
+            with closing(connect(self.path, read_only=True)) as connection:
+                late = (CaseState.OPEN.value, to_micros(now))
+                return CaseCounts(
+                    by_class=dict(connection.execute(sql.OPEN_BY_CLASS, late[:1]).fetchall()),
+                    overdue=connection.execute(sql.OVERDUE_CASES, late).fetchone()[0],
+                    overdue_of=dict(connection.execute(sql.OVERDUE_OWNERS, late).fetchall()),
+                )
+
+        return await asyncio.to_thread(count)
+
+    async def deals(
+        self, wanted: DealFilter = EVERY_DEAL, *, before: int | None = None, limit: int = 50
+    ) -> list[ListedDeal]:
+        return [sql.DEAL.codec.decode(row) for row in self._read(*listing.select(wanted, before, limit))]
+
+    async def listed_deals(self, ids: Sequence[str]) -> list[ListedDeal]:
+        return self._rows(sql.DEAL, f"id IN ({sql.marks(ids)})", ids, "ORDER BY seq DESC")
+
+    async def count_deals(self) -> dict[tuple[str, str], int]:
+        return {(status, currency): n for status, currency, _, n in self._read(sql.TALLY, ("deal",))}
+
+    async def changed_deals(self, before: datetime, limit: int = 1000) -> list[ChangedDeal]:
+        return self._rows(sql.CHANGED, "since < ?", (to_micros(before),), f"ORDER BY since LIMIT {limit:d}")
+
+    async def count_changed_deals(self) -> int:
+        return int(self._read("SELECT count(*) FROM deal_change", ())[0][0])
 
     async def cursor(self, name: str) -> Cursor | None:
         return self._row(sql.CURSOR, "name = ?", (name,))
@@ -402,8 +518,9 @@ class SqliteStore:
         rows = self._reader.execute(text, (to_micros(before),))
         return [EndedMonth(month=m, runs=runs, entries=entries, bytes=held) for m, runs, entries, held in rows]
 
-    async def ended_runs(self, before: datetime, limit: int = 1000) -> list[RunRow]:
-        return self._rows(sql.RUN, "ended_at < ?", (to_micros(before),), f"ORDER BY ended_at, id LIMIT {limit:d}")
+    async def ended_runs(self, before: datetime, limit: int = 1000, since: datetime | None = None) -> list[RunRow]:
+        where, values = _period("ended_at", since, before, "", [])
+        return self._rows(sql.RUN, where, values, f"ORDER BY ended_at, id LIMIT {limit:d}")
 
     async def kept_of(self, run_ids: Sequence[str]) -> tuple[list[JournalEntry], list[Wait]]:
         which = f"run_id IN ({sql.marks(run_ids)})"

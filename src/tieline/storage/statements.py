@@ -11,14 +11,18 @@ from tieline.engine.records import (
     ArchiveFile,
     CaseRow,
     CaseState,
+    ChangedDeal,
     Cursor,
     Effect,
     EffectState,
     EntityRow,
     JournalEntry,
     LaneStatus,
+    ListedDeal,
+    OpenCase,
     ProcessVersion,
     Reference,
+    RuleVersion,
     RunRow,
     RunState,
     Wait,
@@ -92,11 +96,23 @@ CASE = TableOf(
     f"\"case\".state = '{CaseState.OPEN.value}' OR "
     f"(\"case\".state = '{CaseState.DECIDED.value}' AND excluded.state = '{CaseState.CLOSED.value}')",
 )
+OPEN_CASE: Codec[OpenCase] = Codec(OpenCase)
+SELECT_OPEN_CASES = (
+    f"SELECT {', '.join(OPEN_CASE.columns)} FROM \"case\" WHERE state = '{CaseState.OPEN.value}' ORDER BY opened_at, id"
+)
 WAIT = TableOf("wait", Wait, ("run_id", "position"))
 CURSOR = TableOf("cursor", Cursor, ("name",))
 LANE = TableOf("lane", LaneStatus, ("connection",))
 VERSION = TableOf("process_version", ProcessVersion, ("process", "version"), "false")
+RULE = TableOf("rule_version", RuleVersion, ("name", "label"))
+KEEP_RULE = f"{RULE.insert} ON CONFLICT (name, label) DO UPDATE SET in_force_at = excluded.in_force_at"
+RULES_IN_FORCE = (
+    f"SELECT {RULE.columns} FROM rule_version AS r WHERE (in_force_at, seq) = (SELECT l.in_force_at, l.seq FROM "
+    "rule_version AS l WHERE l.name = r.name ORDER BY l.in_force_at DESC, l.seq DESC LIMIT 1) ORDER BY name"
+)
 ARCHIVE = TableOf("archive", ArchiveFile, ("name",))
+DEAL = TableOf("deal", ListedDeal, ("id",))
+CHANGED = TableOf("deal_change", ChangedDeal, ("deal",))
 
 EVENT: Codec[LoggedEvent] = Codec(LoggedEvent)
 EVENT_COLUMNS = ", ".join(EVENT.columns)
@@ -106,14 +122,27 @@ EFFECT_INDEXES = {
     "correlation_id": "effect_correlation",
     "external_id": "effect_external",
     "canonical_id": "effect_canonical",
+    "mapping": "effect_mapping",
     "state": "effect_state",
     "connection": "effect_connection",
 }
 RUN_INDEXES = {"correlation_id": "run_correlation", "event_seq": "run_order", "process": "run_process"}
 RUN_INDEXES_OF_KEY = {"correlation_id": "run_correlation", "event_seq": "run_order", "key": "run_key"}
+RUN_INDEXES_OF_STATE = {"correlation_id": "run_correlation", "event_seq": "run_order", "process": "run_state"}
 """Filter → the index for it, the most telling filter first: left to itself, SQLite prefers whatever saves a sort."""
 EFFECT_ORDER = ("intended_at", "rowid")
+EFFECT_PLACE = (
+    f"SELECT intended_at, rowid FROM effect WHERE {' AND '.join(f'{name} = ?' for name in (*EFFECT_KEY, 'revision'))}"
+)
 RUN_ORDER = ("event_seq", "id")
+OPEN_BY_CLASS = (
+    'SELECT case_class, count(*) FROM "case" INDEXED BY case_state WHERE state = ? GROUP BY case_class ORDER BY 1'
+)
+OVERDUE_CASES = 'SELECT count(*) FROM "case" INDEXED BY case_late WHERE state = ? AND due_at <= ?'
+OVERDUE_OWNERS = (
+    'SELECT owner, count(*) FROM (SELECT owner FROM "case" INDEXED BY case_late WHERE state = ? AND due_at <= ? '
+    "ORDER BY escalated_at, due_at LIMIT 1000) GROUP BY owner ORDER BY 1"
+)
 TALLY = "SELECT a, b, state, number FROM tally WHERE counted = ? AND number > 0 ORDER BY a, b, state"
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from tieline.engine.records import Effect, RunRow, RunState
+from tieline.engine.records import Effect, ListedDeal, RunRow, RunState
 
 COUNTED = {"run": ("process", "''"), "effect": ("connection", "kind")}
 """Table → the two columns that its rows are counted by, beside their state; '' for none."""
@@ -49,6 +49,15 @@ class Tally:
         stood = self._stood("effect", _EFFECT_KEY, keys)
         for key, row in zip(keys, rows, strict=True):
             self._moves(stood, key, ("effect", row.connection, row.kind), row.state.value, frozenset())
+
+    def deals(self, rows: Sequence[ListedDeal]) -> None:
+        """These deals are about to be listed."""
+        marks = ", ".join("?" for _ in rows)
+        text = f"SELECT status, currency FROM deal WHERE id IN ({marks})"
+        for status, currency in self._connection.execute(text, [row.id for row in rows]):
+            self._changes["deal", status, currency, ""] -= 1
+        for row in rows:
+            self._changes["deal", row.status, row.currency, ""] += 1
 
     def runs_gone(self, run_ids: Iterable[str]) -> None:
         """These runs are about to leave the table."""

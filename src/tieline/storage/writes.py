@@ -11,6 +11,7 @@ import msgspec
 from tieline.engine.ports import Appended, AppendResult, Archived, Batch
 from tieline.errors import ConcurrencyConflict
 from tieline.events import Event, LoggedEvent
+from tieline.storage import deals
 from tieline.storage import statements as sql
 from tieline.storage.memory import log_event
 from tieline.storage.tallies import Tally
@@ -44,6 +45,8 @@ def write_all(connection: Any, batches: Sequence[Batch]) -> list[list[AppendResu
     many(sql.CURSOR, (c for b in batches for c in b.cursors), sql.CURSOR.upsert)
     many(sql.LANE, (s for b in batches for s in b.lanes), sql.LANE.upsert)
     many(sql.VERSION, (v for b in batches for v in b.versions), sql.VERSION.upsert)
+    many(sql.RULE, (r for b in batches for r in b.rules), sql.KEEP_RULE)
+    deals.write(connection, batches)
     for archived in (a for b in batches for a in b.archived):
         many(sql.ARCHIVE, archived.files, sql.ARCHIVE.insert)
         _forget(connection, archived)

@@ -7,26 +7,58 @@ from typing import Any
 import structlog
 from litestar import Request, Response, Router
 from litestar.di import Provide
-from litestar.exceptions import HTTPException, NotAuthorizedException
+from litestar.exceptions import HTTPException, NotAuthorizedException, PermissionDeniedException
 from litestar.middleware import DefineMiddleware
 from litestar.response import Redirect
 from litestar.static_files import create_static_files_router
+from litestar.types import ExceptionHandler
 
 from tieline.app.desk import Desk
 from tieline.app.principal import NotAllowed, Principal
 from tieline.app.views.resolve import NothingFound
 from tieline.errors import ConcurrencyConflict, TielineError, TransientError
+from tieline.web.pages import (
+    account,
+    approvals,
+    audit,
+    case_maps,
+    deals,
+    explain,
+    now,
+    processes,
+    rules,
+    sign_in,
+    systems,
+    users,
+)
 from tieline.web.session import OPEN, SessionAuthentication, way_in
 from tieline.web.site import HEADERS, HERE, Section, Site, WebRequest
 
 _log = structlog.get_logger("tieline.web")
 
-SECTIONS: tuple[Section, ...] = ()
+SECTIONS: tuple[Section, ...] = (
+    now.SECTION,
+    deals.SECTION,
+    case_maps.SECTION,
+    approvals.SECTION,
+    rules.SECTION,
+    processes.SECTION,
+    systems.SECTION,
+    audit.SECTION,
+    explain.SECTION,
+    sign_in.SECTION,
+    account.SECTION,
+    users.SECTION,
+)
 
 
-def control_room(desk: Desk) -> list[Router]:
+def site_of(desk: Desk) -> Site:
+    """What draws the pages of a hub."""
+    return Site(desk.project.settings.name, SECTIONS, demo=desk.demo)
+
+
+def control_room(desk: Desk, site: Site) -> list[Router]:
     """The routers of the pages and of their styles and scripts."""
-    site = Site(desk.project.settings.name, SECTIONS, demo=desk.demo)
 
     def the_desk() -> Desk:
         return desk
@@ -55,6 +87,11 @@ def control_room(desk: Desk) -> list[Router]:
         path="/static", directories=[HERE / "static"], opt={OPEN: True}, include_in_schema=False
     )
     return [pages, static]
+
+
+def no_such_page(site: Site) -> ExceptionHandler[Any]:
+    """What answers for addresses that no handler has."""
+    return lambda request, error: _failed(site, request, error)
 
 
 def _principal(request: Request[Any, Any, Any]) -> Principal:
@@ -88,10 +125,18 @@ def _failed(site: Site, request: WebRequest, error: Exception) -> Response[str]:
     return site.page(request, "error.html", status=status, title=title, detail=detail)
 
 
+_NOT_OURS = (
+    "It was not sent from a page of this hub, or from one of long ago. Nothing was changed: load the page again and "
+    "send it once more."
+)
+
+
 def _words(error: Exception) -> tuple[int, str, str]:
     for kind, status, title in _SAID:
         if isinstance(error, kind):
             return status, title, str(error)
+    if isinstance(error, PermissionDeniedException):
+        return 403, "This form was not taken", _NOT_OURS
     if isinstance(error, HTTPException) and error.status_code == 404:
         return 404, "There is no such page", "Its address may be mistyped, or what it showed is gone."
     if isinstance(error, HTTPException) and error.status_code < 500:

@@ -1,7 +1,6 @@
-"""The pages together: what they are made from, where they stand, and the headers they all carry.
+"""The pages together: what they are made from, and where they stand.
 
-A page is a `Section`: its place in the navigation and its handlers. Scripts and styles are never inline: the
-Content-Security-Policy allows nothing but our own files.
+A page is a `Section`: its place in the navigation and its handlers.
 """
 
 from __future__ import annotations
@@ -23,19 +22,9 @@ from tieline.app.principal import Permission, Principal
 from tieline.web import present
 
 HERE = Path(__file__).parent
-HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-        "font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
-    "Cache-Control": "no-store",
-}
-HTML = "text/html; charset=utf-8"
+HEADERS = {"Cache-Control": "no-store"}
+"""What a page says beside the headers of every answer (tieline.web.headers)."""
+HTML = "text/html"
 
 WebRequest = Request[Principal | None, Any, State]
 
@@ -75,7 +64,13 @@ class Site:
         """The same as text, for an event stream."""
         return self._templates.get_template(template).render(**self._common(request), **shown)
 
+    def shared(self, template: str, locale: str, **shown: Any) -> str:
+        """A piece that is the same for everybody who writes numbers like this: it knows neither user nor page."""
+        present.LOCALE.set(locale)
+        return self._templates.get_template(template).render(now=datetime.now(UTC), **shown)
+
     def _common(self, request: WebRequest) -> dict[str, Any]:
+        present.LOCALE.set(reader_locale(request))
         user = request.scope.get("user")
         return {
             "now": datetime.now(UTC),
@@ -85,6 +80,11 @@ class Site:
             "csrf": _csrf_field(request),
             "with_query": lambda **changed: with_query(request, changed),
         }
+
+
+def reader_locale(request: WebRequest) -> str:
+    """How the reader's browser writes numbers."""
+    return present.locale_of(request.headers.get("accept-language", ""))
 
 
 def with_query(request: WebRequest, changed: Mapping[str, object]) -> str:
@@ -113,11 +113,14 @@ def _templates() -> jinja2.Environment:
     made.filters |= {
         "money": present.money,
         "figure": present.figure,
+        "rate": present.rate,
+        "took": present.took,
         "exact": present.exact,
         "system": present.system,
         "kind": present.kind,
         "state": present.state,
         "pretty": present.pretty,
+        "browser": present.browser,
     }
     made.globals["ago"] = present.ago
     return made

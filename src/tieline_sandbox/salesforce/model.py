@@ -264,7 +264,12 @@ class Org:
         now = stamp(self.world.now())
         dates = {"CreatedDate": now, "LastModifiedDate": now, "SystemModstamp": now}
         dates |= {"CreatedById": USER_ID, "LastModifiedById": USER_ID}
-        user = {"Id": USER_ID, "Username": "integration@tieline.example", "Name": "Integration User"}
+        user = {
+            "Id": USER_ID,
+            "Username": "integration@tieline.example",
+            "Name": "Integration User",
+            "Email": "integration@tieline.example",
+        }
         user |= {"TimeZoneSidKey": "Europe/London", "LocaleSidKey": "en_GB", "UserType": "Standard"}
         book = {"Id": STANDARD_PRICE_BOOK_ID, "Name": "Standard Price Book", "IsActive": True, "IsStandard": True}
         company = {"Id": ORGANIZATION_ID, "Name": "Tieline Sandbox", "OrganizationType": "Developer Edition"}

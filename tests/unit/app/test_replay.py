@@ -11,6 +11,7 @@ from tests.support.engine import NOW, decide, notified, project, until_idle, wor
 from tests.support.fake_system import FakeSystem
 from tests.support.views import view_on
 
+from tieline.app.principal import local_principal
 from tieline.app.project import Project, load_project
 from tieline.app.replay import ReplayPlan, Wanted, plan_replay, request_replay
 from tieline.app.settings import load_settings
@@ -26,6 +27,7 @@ from tieline.errors import ConfigurationError
 from tieline.events import InvoicePosted, ReplayRequested, VendorNotified, make_event
 from tieline.storage.memory import MemoryStore
 
+ADA = local_principal("ada")
 PRICE = Money(project(1).budget.amount, "EUR")
 
 
@@ -58,7 +60,7 @@ def shop(tmp_path: Path) -> Project:
 async def replayed(shop: Project, worker: Worker, **what: Any) -> ReplayPlan:
     """Plan a replay, ask for it, and let the worker do it."""
     plan = await plan_replay(shop, view_on(worker.store), Wanted(**what))
-    await request_replay(worker.store, plan, by="ada", reason="test", now=NOW)
+    await request_replay(worker.store, plan, by=ADA, reason="test", now=NOW)
     worker.events_arrived()
     await until_idle(worker)
     return plan
@@ -195,7 +197,7 @@ async def test_a_replay_survives_a_restart(shop: Project) -> None:
         await worker.append([notified("1")])
         await until_idle(worker)
     plan = await plan_replay(shop, view_on(store), Wanted(run="open:1"))
-    asked = await request_replay(store, plan, by="ada", reason="", now=NOW)
+    asked = await request_replay(store, plan, by=ADA, reason="", now=NOW)
     async with working(store, [open_project], system) as worker:
         await until_idle(worker)
     done = await store.run(asked[0])

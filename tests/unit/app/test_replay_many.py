@@ -15,6 +15,7 @@ from tests.support.fake_system import FakeSystem
 from tests.support.views import view_on
 
 from tieline.app.archive import archive_runs
+from tieline.app.principal import local_principal
 from tieline.app.project import Project, load_project
 from tieline.app.replay import Wanted, plan_replay, progress_of, request_replay
 from tieline.app.settings import load_settings
@@ -29,6 +30,7 @@ from tieline.events import VendorNotified
 from tieline.storage.memory import MemoryStore
 from tieline.storage.sqlite import SqliteStore
 
+ADA = local_principal("ada")
 DEALS = 1_000
 
 
@@ -88,7 +90,7 @@ async def test_a_thousand_archived_deals_are_replayed_and_nothing_is_written(
     assert (decided.action, decided.documents) == ("decide", 1)
     before = (dict(system.documents), len(system.calls), system.probes, await store.count_effects())
     async with working(store, OWN, system) as worker:
-        asked = await request_replay(store, plan, by="ada", reason="test", now=NOW)
+        asked = await request_replay(store, plan, by=ADA, reason="test", now=NOW)
         worker.events_arrived()
         await until_idle(worker, 60)
     assert (system.documents, len(system.calls), system.probes, await store.count_effects()) == before
@@ -142,7 +144,7 @@ async def test_what_happens_now_goes_before_a_thousand_replays(shop: Project) ->
         await worker.append([notified(str(n)) for n in range(400)])
         await until_idle(worker, 30)
         plan = await plan_replay(own, view_on(store), Wanted(process="slow"))
-        asked = await request_replay(store, plan, by="ada", reason="", now=NOW)
+        asked = await request_replay(store, plan, by=ADA, reason="", now=NOW)
         await worker.append([notified("new"), notified("399", 1)])
         fresh = [event.seq for event in (await store.events(newest=True, limit=2))]
         while not all([(row := await store.run(f"slow:{seq}")) and row.state.ended for seq in fresh]):
@@ -171,7 +173,7 @@ async def test_a_posting_goes_before_the_writes_of_replays(shop: Project) -> Non
         system.delay_s = 0.02
         plan = await plan_replay(own, view_on(store), Wanted(process="buyer"))
         assert (plan.sends, plan.groups[0].action, plan.groups[0].documents) == (40, "create", 40)
-        await request_replay(store, plan, by="ada", reason="", now=NOW)
+        await request_replay(store, plan, by=ADA, reason="", now=NOW)
         worker.events_arrived()
         while not system.documents:
             await worker.clock.sleep(0.005)
@@ -193,7 +195,7 @@ async def test_no_fresh_run_gives_way_to_a_replay(shop: Project) -> None:
         await until_idle(worker)
         plan = await plan_replay(shop, view_on(store), Wanted(run="state:1"))
         await worker.append([notified("all", n, kind="state") for n in (2, 3)])
-        await request_replay(store, plan, by="ada", reason="", now=NOW)
+        await request_replay(store, plan, by=ADA, reason="", now=NOW)
         worker.events_arrived()
         await until_idle(worker)
     assert system.documents["project", "p-state"][-1]["title"] == "State 3"

@@ -64,9 +64,9 @@ class World:
         self.watch = Watch(self.disk)
         self.key = EffectKey("erp", KIND[safety], f"{KIND[safety]}-1")
 
-    def request(self, **options: Any) -> Request:
-        document = {"id": self.key.canonical_id, "amount": {"amount": Decimal("10.10"), "currency": "EUR"}}
-        return Request(key=self.key, document=document, version=1, **options)
+    def request(self, amount: str = "10.10", version: int = 1, **options: Any) -> Request:
+        document = {"id": self.key.canonical_id, "amount": {"amount": Decimal(amount), "currency": "EUR"}}
+        return Request(key=self.key, document=document, version=version, **options)
 
     async def live(self, ends_at: int | None = None, **options: Any) -> Effect | None:
         """One life of a ledger that applies the request, to its end or to the answer."""
@@ -158,6 +158,17 @@ async def test_a_hub_that_died_a_moment_ago_waits_out_what_it_may_have_sent() ->
     await world.live()
     assert timedelta(seconds=LATE_S) <= world.clock.now() - began <= timedelta(seconds=SETTLE_S + 1)
     assert len(world.system.copies("order")) == 1
+
+
+async def test_a_late_repetition_of_what_stood_there_never_overwrites_newer_news() -> None:
+    """Ten stands; eleven is refused; ten is sent again, and late: that ten stands there says nothing of that call."""
+    world = World(Safety.LOOK_UP_FIRST)
+    world.system.trouble.extend(["fine", "refuse", "late"])
+    told = [("10.00", 1), ("11.00", 2), ("10.00", 3), ("12.00", 4)]
+    states = [effect.state for amount, version in told if (effect := await world.live(amount=amount, version=version))]
+    assert states == [EffectState.APPLIED, EffectState.REJECTED, EffectState.APPLIED, EffectState.APPLIED]
+    (stands,) = world.system.copies("order")
+    assert Decimal(str(stands["amount"]["amount"])) == 12
 
 
 def _sign_of_life(clock: QuickClock) -> LaneStatus:

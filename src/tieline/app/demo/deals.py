@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from tieline.app.demo.world import LIST_PRICES, RECURRING, SERVICES, Sandboxes
+from tieline.app.demo.world import LIST_PRICES, RECURRING, SALESPEOPLE, SERVICES, Sandboxes
 from tieline.domain.schedule import add_months
 
 Record = dict[str, Any]
@@ -129,6 +129,7 @@ def _deal(chance: random.Random, accounts: list[Record], opens_on: date, number:
         value=sum((each["TotalPrice"] for each in lines), Decimal(0)),
         services=services,
         record={
+            "OwnerId": SALESPEOPLE[number % len(SALESPEOPLE)]["Id"],
             "StageName": "Negotiation",
             "CloseDate": opens_on.isoformat(),
             "CurrencyIsoCode": account["CurrencyIsoCode"],

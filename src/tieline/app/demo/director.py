@@ -7,7 +7,7 @@ import contextlib
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,10 @@ from tieline.app.demo.export import Export, Loaded, load_export, read_export
 from tieline.app.demo.judge import Sold, Systems, Verdict, judge, read_systems
 from tieline.app.demo.sales import SalesTeam
 from tieline.app.demo.stage import Stage
+from tieline.app.principal import local_principal
 from tieline.app.project import load_project
 from tieline.app.settings import load_settings
-from tieline.engine.records import CaseRow, CaseState
+from tieline.engine.records import CaseFilter, CaseRow, CaseState
 from tieline.errors import TielineError
 
 OPENS_ON = date(2026, 1, 5)
@@ -165,7 +166,11 @@ class _Show:
             waiting = await self._stage.store.cases(states=[CaseState.OPEN], case_class="approval")
             for case in waiting:
                 await people.decide(
-                    self._stage.store, [case], "approve", by="fiona.finance", reason="within this quarter's plan"
+                    self._stage.store,
+                    [case],
+                    "approve",
+                    by=local_principal("fiona.finance"),
+                    reason="within this quarter's plan",
                 )
                 self._approved += 1
             await asyncio.sleep(0.5)
@@ -267,8 +272,10 @@ class _ExportShow:
         """What revenue operations does: for each unknown product, say which known one is meant."""
         done: list[Correction] = []
         posted = len(await self._boxes.documents("netsuite", "salesOrder"))
-        for group in await people.groups(self._stage.store, case_class="unknown-product"):
-            key = group.cause.partition(":")[2]
+        for group in await people.groups(
+            self._stage.store, CaseFilter(case_class="unknown-product"), datetime.now(UTC)
+        ):
+            key = group.of.cause.partition(":")[2]
             known = _meant(group.example.message)
             if known == "none":
                 continue  # like nothing we sell: a person must say what it is
@@ -279,9 +286,9 @@ class _ExportShow:
                 products,
                 key,
                 people.like(products, known),
-                by="rita.revops",
+                by=local_principal("rita.revops"),
                 reason=f"{key} is {known}, mistyped",
-                cause=group.cause,
+                cause=group.of.cause,
             )
             correction = Correction(
                 value_map="products", key=key, like=known, cases=len(released), posted_before=posted

@@ -49,6 +49,12 @@ SECRETS = {
 """What the environment must hold for the template project to reach the sandboxes."""
 
 ORGANIZATION = "00DAa0000000001MAA"
+SALESPEOPLE = (
+    {"Id": "005Aa0000000101", "Name": "Ada Sales", "Email": "ada.sales@example.com"},
+    {"Id": "005Aa0000000102", "Name": "Sam Seller", "Email": "sam.seller@example.com"},
+    {"Id": "005Aa0000000103", "Name": "Mira Market", "Email": "mira.market@example.com"},
+)
+"""Who owns the deals."""
 
 
 class Sandboxes:
@@ -171,6 +177,7 @@ async def _furnish_netsuite(sandboxes: Sandboxes) -> None:
 
 async def _furnish_salesforce(sandboxes: Sandboxes) -> None:
     names = (*RECURRING, *SERVICES, *USAGE)
+    await sandboxes.seed("salesforce", "User", [{**person, "Username": person["Email"]} for person in SALESPEOPLE])
     await sandboxes.seed(
         "salesforce", "Product2", [{"Name": n, "ProductCode": n, "IsActive": True} for n in (*names, "GTXPro")]
     )

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tieline.app.reference.api import api, document
 from tieline.app.reference.contracts import entities, errors, events, schemas
 from tieline.app.reference.edges import commands, connectors, control_calls, sandbox_control, settings
+from tieline.app.reference.metrics import metrics
 from tieline.app.reference.rules import cases, classes_in_code, mappings, policies
 
 __all__ = ["classes_in_code", "control_calls", "pages", "stale"]
@@ -28,6 +30,9 @@ def pages() -> dict[str, str]:
         "policies.md": policies(),
         "cases.md": cases(),
         "sandbox-control.md": sandbox_control(),
+        "api.md": api(),
+        "metrics.md": metrics(),
+        "openapi.json": document(),
         **{f"schemas/{name}": text for name, text in schemas().items()},
     }
 

@@ -9,6 +9,8 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from tieline.app.connectors import ObjectRow, deed, limits_of, objects_of
+from tieline.app.entrance import OidcSettings
+from tieline.app.outbound import AlertSettings, SmtpSettings, TelemetrySettings, WebhookSettings
 from tieline.app.reference.markdown import fields_table, listed, page, prose, quoted, table
 from tieline.app.reference.shipped import shipped_connectors
 from tieline.app.settings import SHIPPED_PROCESSES, ArchiveSettings, HubSettings
@@ -136,9 +138,24 @@ def settings() -> str:
         "## [hub]",
         prose(inspect.getdoc(HubSettings) or ""),
         fields_table(HubSettings),
+        "## [access.oidc]",
+        prose(inspect.getdoc(OidcSettings) or ""),
+        fields_table(OidcSettings),
         "## [archive]",
         prose(inspect.getdoc(ArchiveSettings) or ""),
         fields_table(ArchiveSettings),
+        "## [alerts]",
+        prose(inspect.getdoc(AlertSettings) or ""),
+        fields_table(AlertSettings),
+        "## [alerts.smtp]",
+        prose(inspect.getdoc(SmtpSettings) or ""),
+        fields_table(SmtpSettings),
+        "## [alerts.webhooks.NAME]",
+        prose(inspect.getdoc(WebhookSettings) or ""),
+        fields_table(WebhookSettings),
+        "## [telemetry]",
+        prose(inspect.getdoc(TelemetrySettings) or ""),
+        fields_table(TelemetrySettings),
         "## [environments.NAME]",
         (
             "Any of the sections above and below once more; what stands there replaces the rest when `--env NAME` "

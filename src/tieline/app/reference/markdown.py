@@ -37,6 +37,8 @@ def type_words(annotation: Any) -> str:
         return f"list of {type_words(arguments[0])}"
     if typing.get_origin(annotation) is dict:
         return "object"
+    if typing.get_origin(annotation) is typing.Literal:
+        return " or ".join(f"`{word}`" for word in arguments)
     name: str = annotation.__name__
     return {"str": "text", "int": "whole number", "float": "number", "bool": "yes or no"}.get(name, name)
 
@@ -74,4 +76,6 @@ def _row(cells: Iterable[str]) -> str:
 
 
 def _toml(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(quoted(one) for one in value)}]"
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -13,6 +13,7 @@ from decimal import Decimal
 
 import msgspec
 
+from tieline.app.principal import Permission, Principal
 from tieline.app.project import Project
 from tieline.app.replay.choose import Wanted, choose
 from tieline.app.replay.preview import Planned, RunPlan, preview
@@ -113,14 +114,20 @@ def _not_again(project: Project, row: RunRow) -> str:
     return "" if row.process in project.processes else f"is of {row.process!r}, which the project has no more"
 
 
-async def request_replay(store: Store, plan: ReplayPlan, *, by: str, reason: str, now: datetime) -> list[str]:
-    """Ask the hub to run them again; returns the ids of the runs it will make, at once or when it starts."""
+async def request_replay(store: Store, plan: ReplayPlan, *, by: Principal, reason: str, now: datetime) -> list[str]:
+    """Ask the hub to run them again; returns the ids of the runs it will make, at once or when it starts.
+
+    Raises NotAllowed.
+    """
+    by.require(Permission.OPERATE)
     asked: list[str] = []
     for at in range(0, len(plan.runs), REQUESTS_AT_ONCE):
         runs = plan.runs[at : at + REQUESTS_AT_ONCE]
         events = [
             make_event(
-                ReplayRequested(process=run.process, event_seq=run.event_seq, contract=run.deal, by=by, reason=reason),
+                ReplayRequested(
+                    process=run.process, event_seq=run.event_seq, contract=run.deal, by=by.name, reason=reason
+                ),
                 source="people",
                 id=f"replay/{run.process}:{run.event_seq}/{uuid.uuid4()}",
                 time=now,

@@ -66,7 +66,7 @@ class PreviewEnds(Exception):
 async def preview(project: Project, view: View, row: RunRow, journal: Sequence[JournalEntry]) -> RunPlan:
     """What this run would do, done again now."""
     event = (await view.store.events_after(row.event_seq - 1, 1))[0]
-    run = PreviewRun(project, view.store, row, event, journal)
+    run = PreviewRun(msgspec.structs.replace(project, mappings=view.mappings), view.store, row, event, journal)
     plan = RunPlan(
         process=row.process,
         event_seq=row.event_seq,
@@ -91,9 +91,16 @@ class _NoWorker:
 
     def __init__(self, project: Project, store: Store) -> None:
         self.store, self.clock = LooksOnly(store), SystemClock()
-        self.resources = make_resources(project, {})
+        self.resources = make_resources(project, _NoSystems())
 
     def connection(self, name: str) -> Any:
+        raise PreviewEnds(f"it would ask {name}, which a preview does not do")
+
+
+class _NoSystems(dict[str, Any]):
+    """Stands where connections are looked up: a list that nobody read yet, only a system has."""
+
+    def __missing__(self, name: str) -> Any:
         raise PreviewEnds(f"it would ask {name}, which a preview does not do")
 
 

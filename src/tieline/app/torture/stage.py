@@ -10,13 +10,14 @@ from pathlib import Path
 
 from tieline.app import cases as people
 from tieline.app.demo.stage import Stage
+from tieline.app.principal import local_principal
 from tieline.app.torture.lives import Life, Nursery
 from tieline.app.torture.nursery import Order
 from tieline.engine.records import CaseState
 
 QUIET_S = 0.15
 LOOK_EVERY_S = 0.05
-APPROVER = "fiona.finance"
+APPROVER = local_principal("fiona.finance")
 
 
 class ForkedHub:

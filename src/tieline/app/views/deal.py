@@ -102,7 +102,6 @@ async def _rows(
 ) -> DealRows:
     effects = await store.effects(correlation_id=deal, limit=MOST) if deal else []
     references = await store.references(list(dict.fromkeys(effect.key[:3] for effect in effects)))
-    won = [data for e in events if isinstance(data := _data(e, OpportunityWon), OpportunityWon)]
     return DealRows(
         deal=deal,
         events=events,
@@ -110,8 +109,13 @@ async def _rows(
         effects=effects,
         cases=cases,
         references=references,
-        won=won[-1] if won else None,
+        won=newest_won(events),
     )
+
+
+def newest_won(events: list[LoggedEvent]) -> OpportunityWon | None:
+    """What was told of the deal last."""
+    return next((d for e in reversed(events) if isinstance(d := _data(e, OpportunityWon), OpportunityWon)), None)
 
 
 async def _causes(view: View, events: Iterable[LoggedEvent]) -> list[LoggedEvent]:
@@ -139,31 +143,39 @@ def money_of(rows: DealRows) -> DealMoney | None:
     """The way of the money; None where the deal was never read. Each document counts once, as it was told last."""
     if rows.contract is None:
         return None
+    sums = _sums(rows.events)
     return DealMoney(
         currency=rows.contract.currency,
         booked=rows.contract.value.amount,
-        billed=_sum(rows, InvoiceIssued),
-        credited=_sum(rows, CreditNoteIssued),
-        posted=_sum(rows, InvoicePosted),
-        credited_posted=_sum(rows, CreditNotePosted),
-        paid=_sum(rows, PaymentPosted),
+        billed=sums[InvoiceIssued],
+        credited=sums[CreditNoteIssued],
+        posted=sums[InvoicePosted],
+        credited_posted=sums[CreditNotePosted],
+        paid=sums[PaymentPosted],
     )
 
 
+_TOLD = (InvoiceIssued, CreditNoteIssued, InvoicePosted, CreditNotePosted, PaymentPosted)
 _Told = InvoiceIssued | CreditNoteIssued | InvoicePosted | CreditNotePosted | PaymentPosted
 
 
-def _sum(rows: DealRows, kind: type[_Told]) -> Decimal:
-    amounts: dict[str, Decimal] = {}
-    for event in rows.events:
-        data = _data(event, kind)
-        if isinstance(data, InvoiceIssued):
-            amounts[event.subject] = data.invoice.amount.amount
-        elif isinstance(data, CreditNoteIssued):
-            amounts[event.subject] = data.credit_note.amount.amount
-        elif isinstance(data, InvoicePosted | CreditNotePosted | PaymentPosted):
-            amounts[event.subject] = data.amount.amount
-    return sum(amounts.values(), Decimal(0))
+def _sums(events: list[LoggedEvent]) -> dict[type[_Told], Decimal]:
+    """What each kind of event adds up to, in one pass: a deal may have thousands."""
+    kinds: dict[str, type[_Told]] = {kind.__name__: kind for kind in _TOLD}
+    amounts: dict[type[_Told], dict[str, Decimal]] = {kind: {} for kind in _TOLD}
+    for event in events:
+        if (kind := kinds.get(event_name(event.type))) is not None:
+            amounts[kind][event.subject] = _amount(decode_event(event))
+    return {kind: sum(found.values(), Decimal(0)) for kind, found in amounts.items()}
+
+
+def _amount(data: object) -> Decimal:
+    if isinstance(data, InvoiceIssued):
+        return data.invoice.amount.amount
+    if isinstance(data, CreditNoteIssued):
+        return data.credit_note.amount.amount
+    assert isinstance(data, InvoicePosted | CreditNotePosted | PaymentPosted)  # noqa: S101 - one of _TOLD
+    return data.amount.amount
 
 
 def _data(event: LoggedEvent, kind: type) -> object | None:

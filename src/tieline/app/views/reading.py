@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from tieline.app.project import Project, installed_connectors, load_mappings
+from tieline.app.rulebook import corrected_mappings
 from tieline.app.settings import Settings, load_settings
 from tieline.app.wiring import open_reader
 from tieline.connectors.sdk import ConnectorType
 from tieline.engine.ports import Operation, Store
 from tieline.errors import ConfigurationError
-from tieline.events import ValueMapCorrected, decode_event
 from tieline.mapping import MappingSet
 
 
@@ -68,7 +67,7 @@ def _bare(settings: Settings, store: Store) -> View:
 async def view_of(settings: Settings, store: Store) -> View:
     """The view of a project on a store that is open already."""
     connectors = installed_connectors()
-    mappings = await _corrected(load_mappings(settings.root, connectors), store)
+    mappings = await corrected_mappings(load_mappings(settings.root, connectors), store)
     vendors = {c.name: c.connector for c in settings.connections.values()}
     return View(
         store=store,
@@ -101,13 +100,3 @@ def _operations(
         if vendor in connectors
         for operation in connectors[vendor].manifest.operations
     }
-
-
-async def _corrected(mappings: MappingSet, store: Store) -> MappingSet:
-    for event in await store.events(type=ValueMapCorrected.__name__, limit=1_000_000):
-        data = decode_event(event)
-        if isinstance(data, ValueMapCorrected) and data.value_map in mappings.value_maps:
-            value_map = mappings.value_map(data.value_map)
-            value: Any = data.value if value_map.columns else next(iter(data.value.values()))
-            mappings = mappings.with_value_map(value_map.with_entry(data.key, value))
-    return mappings

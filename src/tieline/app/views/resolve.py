@@ -6,14 +6,14 @@ An id is looked up in what Tieline knows (references, effects, canonical state, 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
 import msgspec
 
 from tieline.app.views.reading import View
 from tieline.domain import KINDS
 from tieline.engine.ports import Store
-from tieline.engine.records import RunRow
+from tieline.engine.records import DealFilter, RunRow
 from tieline.errors import TielineError
 from tieline.events import (
     CreditNoteIssued,
@@ -27,6 +27,8 @@ from tieline.events import (
     topic,
 )
 
+DealsOf = Callable[[Store, str, str], Awaitable[tuple[str, ...]]]
+MOST_DEALS = 100
 _SALESFORCE_15 = re.compile(r"[0-9A-Za-z]{15}")
 _PLACE_IN_LOG = re.compile(r"(?:#|event/)(\d+)")
 _NAMED_IN = (OpportunityWon, InvoiceIssued, CreditNoteIssued, PaymentReceived, SubscriptionActivated)
@@ -63,10 +65,10 @@ class Resolved(msgspec.Struct, frozen=True, kw_only=True):
     matches: list[Match] = []
 
 
-async def resolve(view: View, text: str) -> Resolved:
-    """Raises NothingFound, or SeveralDeals when the id does not lead to one deal alone."""
+async def resolve(view: View, text: str, *, quick: bool = False) -> Resolved:
+    """Raises NothingFound, or SeveralDeals when the id does not lead to one deal alone. `quick`: as quick_matches."""
     text = text.strip()
-    matches = await matches_of(view, text)
+    matches = await (quick_matches if quick else matches_of)(view, text)
     deals = list(dict.fromkeys(deal for match in matches for deal in match.deals))
     if len(deals) > 1:
         raise SeveralDeals(text, matches)
@@ -83,12 +85,21 @@ async def resolve(view: View, text: str) -> Resolved:
 
 async def matches_of(view: View, text: str) -> list[Match]:
     """Everything that goes by the id, the most particular kind of thing alone."""
+    connection, kind, ident = _spelled_out(view, text)
+    found = await _ours(view, text) or await _documents(view, connection, kind, ident, deals_of)
+    return found or await _named(view, ident)
+
+
+async def quick_matches(view: View, text: str) -> list[Match]:
+    """As matches_of, by what an index answers: no parts of documents, and of a customer the deals of its own."""
+    return await _ours(view, text) or await _documents(view, *_spelled_out(view, text), listed_deals_of)
+
+
+async def _ours(view: View, text: str) -> list[Match]:
     for look in (_case, _run, _event):
         if found := await look(view, text):
             return found
-    connection, kind, ident = _spelled_out(view, text)
-    found = await _documents(view, connection, kind, ident)
-    return found or await _named(view, ident)
+    return []
 
 
 def spellings(ident: str) -> list[str]:
@@ -117,7 +128,7 @@ async def _case(view: View, text: str) -> list[Match]:
 
 
 async def _run(view: View, text: str) -> list[Match]:
-    run = await view.store.run(text)
+    run = await view.store.run(text) if ":" in text else None
     return await _of_run(view.store, text, run) if run else []
 
 
@@ -174,7 +185,7 @@ def _spelled_out(view: View, text: str) -> tuple[str, str, str]:
     return (connection, kind, ident) if slash else (connection, "", rest)
 
 
-async def _documents(view: View, connection: str, kind: str, ident: str) -> list[Match]:
+async def _documents(view: View, connection: str, kind: str, ident: str, deals_of: DealsOf) -> list[Match]:
     """Documents known to systems under the id, canonical documents of that id, and what systems told about it."""
     found: dict[tuple[str, str, str], str] = {}
     for spelling in spellings(ident):
@@ -208,6 +219,13 @@ async def _known_as(view: View, connection: str, ident: str) -> AsyncIterator[tu
 
 def _canonical(connections: Iterable[str], connection: str, ident: str) -> list[str]:
     return [ident, *(f"{name}-{ident}" for name in ([connection] if connection else connections))]
+
+
+async def listed_deals_of(store: Store, kind: str, canonical_id: str) -> tuple[str, ...]:
+    """As deals_of, a customer's deals from the list of deals: those of its subsidiaries are not among them."""
+    if kind != "customer":
+        return await deals_of(store, kind, canonical_id)
+    return tuple(deal.id for deal in await store.deals(DealFilter(customer=canonical_id), limit=MOST_DEALS))
 
 
 async def deals_of(store: Store, kind: str, canonical_id: str) -> tuple[str, ...]:

@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
 from tieline.app.views.deal import DealMoney, DealRows, gather, gather_notice, money_of
 from tieline.app.views.reading import View
 from tieline.app.views.resolve import Resolved, resolve
+from tieline.app.views.standing import standing
 from tieline.app.views.words import event_words, figure, kind_words, system_of
-from tieline.domain import Contract
-from tieline.engine.ports import Store
 from tieline.engine.records import CaseRow, CaseState, Effect, EffectState, LaneStatus, RunRow, RunState
-from tieline.engine.run import Run
 from tieline.events import EVENTS, CaseDecided, CaseOpened, LoggedEvent, VendorNotified, decode_event, event_name
 from tieline.events.catalogue import DocumentStands
-from tieline.processes.deal_status import status_now
 
 APPROVAL = "approval"
 
@@ -147,7 +144,7 @@ async def trace(view: View, text: str, now: datetime) -> Trace:
 async def trace_deal(view: View, resolved: Resolved, now: datetime) -> Trace:
     """As trace, for an id that was resolved."""
     rows = await (gather(view, resolved.deal) if resolved.deal else gather_notice(view, resolved.notice))
-    status, detail = await _status(view.store, rows)
+    status, detail = await standing(rows)
     contract = rows.contract
     return Trace(
         asked=resolved.asked,
@@ -158,7 +155,7 @@ async def trace_deal(view: View, resolved: Resolved, now: datetime) -> Trace:
         status=status,
         detail=detail,
         money=money_of(rows),
-        waits_for=_waiting(rows, {lane.connection: lane for lane in await view.store.lanes()}, now),
+        waits_for=waiting(rows, {lane.connection: lane for lane in await view.store.lanes()}, now),
         stands=_places(rows),
         timeline=timeline(rows),
         echoes=sum(run.state is RunState.SUPERSEDED for run in rows.runs),
@@ -168,35 +165,7 @@ async def trace_deal(view: View, resolved: Resolved, now: datetime) -> Trace:
 # --- where it stands --------------------------------------------------------------------------------------------------
 
 
-async def _status(store: Store, rows: DealRows) -> tuple[str, str]:
-    """The words that the CRM shows for the deal, as of now."""
-    if not rows.deal:
-        return "No deal", "This record became no deal: it is not won, or it could not be read"
-    status = await status_now(cast("Run", _Reader(store)), rows.deal)
-    return ((status.status or "", status.detail or "")) if status else ("Not read", "The deal itself was never read")
-
-
-class _Reader:
-    """The part of a run that only looks: what the status of a deal is computed from."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    async def entity(self, kind: str, canonical_id: str, as_type: type[Contract]) -> Contract | None:
-        row = await self._store.find_entity(kind, canonical_id)
-        return msgspec.json.decode(row.content, type=as_type, strict=False) if row else None
-
-    async def effects_of_deal(self, deal: str) -> list[Effect]:
-        return await self._store.effects(correlation_id=deal, limit=100_000)
-
-    async def events_of_deal(self, deal: str) -> list[LoggedEvent]:
-        return await self._store.events(correlation_id=deal, limit=100_000)
-
-    async def open_cases(self, deal: str) -> list[CaseRow]:
-        return await self._store.cases(states=[CaseState.OPEN], correlation_id=deal)
-
-
-def _waiting(rows: DealRows, lanes: dict[str, LaneStatus], now: datetime) -> list[Waiting]:
+def waiting(rows: DealRows, lanes: dict[str, LaneStatus], now: datetime) -> list[Waiting]:
     """People first, then systems, then runs that wait for anything else."""
     found = [_person(case, now) for case in rows.cases if case.state is CaseState.OPEN]
     found += [_system(e, lanes.get(e.connection)) for e in _latest(rows.effects) if not e.state.settled]
@@ -220,7 +189,9 @@ def _person(case: CaseRow, now: datetime) -> Waiting:
 def _system(effect: Effect, lane: LaneStatus | None) -> Waiting:
     name = f"{kind_words(effect.kind, effect.action)} {document_name(effect)}"
     word = "has not said whether it took" if effect.state is EffectState.IN_DOUBT else "has not settled"
-    parked = f" ({effect.connection} is {lane.state}: {lane.reason})" if lane and lane.reason else ""
+    parked = ""
+    if lane and lane.reason:
+        parked = f" ({effect.connection} is {lane.reason if lane.is_held else f'{lane.state}: {lane.reason}'})"
     return Waiting(whom=effect.connection, what=f"{word} {name}{parked}", since=effect.intended_at)
 
 

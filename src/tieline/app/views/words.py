@@ -9,8 +9,14 @@ from typing import Any
 
 from tieline.errors import InvalidMessage
 from tieline.events import (
+    AlertSent,
+    CaseAssigned,
+    CaseCommented,
     CaseDecided,
     CaseOpened,
+    ConnectionHeld,
+    ConnectionReleased,
+    CorrectionsExported,
     CreditNoteIssued,
     CreditNotePosted,
     CustomerCreated,
@@ -57,7 +63,7 @@ def system_of(event: LoggedEvent) -> str:
         data = decode_event(event)
     except InvalidMessage:
         return event.source
-    if isinstance(data, CaseDecided):
+    if isinstance(data, CaseDecided | CaseCommented | CaseAssigned):
         return data.by
     known = getattr(data, "connection", "")
     return known or (data.subject().partition("-")[0] if isinstance(data, _FROM_SYSTEMS) else "")
@@ -89,6 +95,11 @@ def figure(value: Decimal) -> str:
     return f"{value:,.{places}f}"
 
 
+def _told(data: AlertSent) -> str:
+    over = f"{'; ' if data.told else ''}over: {', '.join(data.over)}" if data.over else ""
+    return f"{data.recipient} was told ({data.channel}): {', '.join(data.told)}{over}"
+
+
 def _won(data: OpportunityWon) -> str:
     contract = data.contract
     lines = "1 line" if len(contract.lines) == 1 else f"{len(contract.lines)} lines"
@@ -109,9 +120,18 @@ def _decided(data: CaseDecided) -> str:
     return f"{data.by} decided {data.case}: {data.action}{f' ({arguments})' if arguments else ''}{reason}"
 
 
+def _assigned(data: CaseAssigned) -> str:
+    reason = f': "{data.reason}"' if data.reason else ""
+    return f"{data.by} gave {data.case} to {data.owner}{reason}"
+
+
 def _corrected(data: ValueMapCorrected) -> str:
     cells = ", ".join(f"{column} = {value}" for column, value in data.value.items())
-    return f"{data.by} corrected the map {data.value_map}: {data.key} → {cells}"
+    return f"{data.by} corrected the map {data.value_map}: {data.key} → {cells or 'taken out'}"
+
+
+def _exported(data: CorrectionsExported) -> str:
+    return f"{data.by} wrote corrections of the map {data.value_map} to its file: {', '.join(data.keys)}"
 
 
 def _restored(data: StoreRestored) -> str:
@@ -122,6 +142,15 @@ def _restored(data: StoreRestored) -> str:
 def _asked_to_move(data: MoveRequested) -> str:
     reason = f': "{data.reason}"' if data.reason else ""
     return f"{data.by} asked to move {data.run} to version {data.to_version}{reason}"
+
+
+def _held(data: ConnectionHeld) -> str:
+    how = ", once what is queued is done" if data.drain else ""
+    return f'{data.by} stopped {data.connection}{how}: "{data.reason}"'
+
+
+def _released(data: ConnectionReleased) -> str:
+    return f"{data.by} let {data.connection} work again" + (f': "{data.reason}"' if data.reason else "")
 
 
 def _number(canonical_id: str) -> str:
@@ -158,9 +187,15 @@ _WORDS: dict[type[EventData], Callable[[Any], str]] = {
     PaymentPosted: _posted("Payment"),
     CaseOpened: lambda d: f"Case {d.case} ({d.case_class}): {d.message}",
     CaseDecided: _decided,
+    CaseCommented: lambda d: f'{d.by} on {d.case}: "{d.text}"',
+    CaseAssigned: _assigned,
     ValueMapCorrected: _corrected,
+    CorrectionsExported: _exported,
+    AlertSent: _told,
     StoreRestored: _restored,
     MoveRequested: _asked_to_move,
+    ConnectionHeld: _held,
+    ConnectionReleased: _released,
     RunMoved: lambda d: f"{d.run} goes on with version {d.to_version}, no longer {d.from_version}",
     MoveRefused: lambda d: f"{d.run} stays on its version, {d.to_version} does not do: {d.reason}",
 }

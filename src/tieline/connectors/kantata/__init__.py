@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from tieline.connectors.kantata.connector import manifest, open_connector
+from tieline.connectors.kantata.pages import record_page
 from tieline.connectors.kantata.settings import KantataSettings
 from tieline.connectors.kantata.wire import SCHEMAS
 from tieline.connectors.sdk import ConnectorType
@@ -14,6 +15,7 @@ CONNECTOR = ConnectorType(
     manifest=manifest(),
     mappings=Path(__file__).parent / "mappings",
     schemas=SCHEMAS,
+    record_page=record_page,
 )
 
 __all__ = ["CONNECTOR"]

@@ -33,6 +33,7 @@ class KantataClient:
             settings.url, TokenAuth(settings.token), errors.from_answer, timeout_s=settings.timeout_s
         )
         self.usage = self._session.usage
+        self.recent = self._session.recent
 
     async def close(self) -> None:
         await self._session.close()

@@ -10,7 +10,7 @@ from tieline.connectors.kantata.client import KantataClient, our_references
 from tieline.connectors.kantata.settings import TIME_ENTRY, KantataSettings
 from tieline.connectors.kantata.timesheet import read_position
 from tieline.connectors.kantata.wire import Workspace
-from tieline.connectors.sdk import each, moment_of, stands_as_sent, utc_text
+from tieline.connectors.sdk import Recent, each, moment_of, stands_as_sent, utc_text
 from tieline.engine.ports import (
     Absent,
     Applied,
@@ -131,6 +131,10 @@ class KantataConnector:
     def acknowledgement(self) -> tuple[int, str, bytes]:
         """Nothing in particular: no webhook is expected."""
         return 200, "text/plain; charset=utf-8", b""
+
+    @property
+    def recent(self) -> Recent:
+        return self._client.recent
 
     def usage(self) -> Usage:
         """Kantata tells nobody what its rate limits are: what was sent is all there is to know."""

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from tieline.connectors.netsuite.connector import NetSuiteConnector, manifest, open_connector
 from tieline.connectors.netsuite.functions import FUNCTIONS
+from tieline.connectors.netsuite.pages import record_page
 from tieline.connectors.netsuite.settings import NetSuiteSettings
 from tieline.connectors.netsuite.wire import SCHEMAS
 from tieline.connectors.sdk import ConnectorType
@@ -17,6 +18,7 @@ CONNECTOR = ConnectorType(
     functions=FUNCTIONS,
     schemas=SCHEMAS,
     describes_fields=True,
+    record_page=record_page,
 )
 
 __all__ = ["CONNECTOR", "NetSuiteConnector", "NetSuiteSettings"]

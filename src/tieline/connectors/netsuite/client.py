@@ -45,6 +45,7 @@ class Client:
             connections=settings.slots,
         )
         self.usage = self._session.usage
+        self.recent = self._session.recent
         self._slots = asyncio.Semaphore(settings.slots)
 
     @property

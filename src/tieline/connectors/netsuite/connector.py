@@ -27,7 +27,7 @@ from tieline.connectors.netsuite.records import CATALOGUES, RECORDS, SWEPT, Reco
 from tieline.connectors.netsuite.references import References, UnknownName
 from tieline.connectors.netsuite.settings import API_VERSION, NetSuiteSettings
 from tieline.connectors.netsuite.stream import Position, next_window, read_position, write_position
-from tieline.connectors.sdk import each, wall_to_utc
+from tieline.connectors.sdk import Recent, each, wall_to_utc
 from tieline.engine.ports import (
     Absent,
     Applied,
@@ -285,6 +285,10 @@ class NetSuiteConnector:
 
     def acknowledgement(self) -> tuple[int, str, bytes]:
         return 404, "text/plain", b""
+
+    @property
+    def recent(self) -> Recent:
+        return self.client.recent
 
     def usage(self) -> Usage:
         """NetSuite governs calls in flight, not calls a day: what was sent is all there is to know."""

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from tieline.connectors.salesforce.connector import manifest, open_connector
 from tieline.connectors.salesforce.functions import FUNCTIONS
+from tieline.connectors.salesforce.pages import record_page
 from tieline.connectors.salesforce.settings import SalesforceSettings
 from tieline.connectors.salesforce.wire import SCHEMAS
 from tieline.connectors.sdk import ConnectorType
@@ -17,6 +18,7 @@ CONNECTOR = ConnectorType(
     functions=FUNCTIONS,
     schemas=SCHEMAS,
     describes_fields=True,
+    record_page=record_page,
 )
 
 __all__ = ["CONNECTOR"]

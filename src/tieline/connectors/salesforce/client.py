@@ -49,6 +49,7 @@ class SalesforceClient:
             settings.url, self._auth, errors.from_answer, timeout_s=settings.timeout_s, allowance=allowance
         )
         self.usage = self._session.usage
+        self.recent = self._session.recent
         self._base = f"/services/data/v{settings.api_version}"
         self.said_at: datetime | None = None
         self._tenant = settings.organization_id

@@ -12,7 +12,7 @@ from tieline.connectors.salesforce.polling import Place
 from tieline.connectors.salesforce.settings import SalesforceSettings
 from tieline.connectors.salesforce.sweeping import Sweep
 from tieline.connectors.salesforce.wire import SHAPES, SaveResult
-from tieline.connectors.sdk import stands_as_sent
+from tieline.connectors.sdk import Recent, stands_as_sent
 from tieline.engine.ports import (
     Absent,
     Applied,
@@ -152,6 +152,10 @@ class SalesforceConnector:
     def acknowledgement(self) -> tuple[int, str, bytes]:
         """SOAP with Ack true: anything else and Salesforce sends the message again."""
         return 200, "text/xml; charset=utf-8", webhooks.ACKNOWLEDGEMENT
+
+    @property
+    def recent(self) -> Recent:
+        return self._client.recent
 
     def usage(self) -> Usage:
         """Every answer of Salesforce tells the calls of the last 24 hours, all its clients together."""

@@ -25,7 +25,7 @@ LISTS = {
 }
 """Object → its child relationships that are read with it."""
 
-PARENTS = {
+PARENTS = {"Opportunity": {"Owner": "User"}} | {
     name: {"Product2": "Product2"} for name in ("OpportunityLineItem", "QuoteLineItem", "OrderItem", "PricebookEntry")
 }
 """Object → the parents of which fields are read with it."""

@@ -76,6 +76,13 @@ class ProductName(TypedDict, total=False):
     Name: str | None
 
 
+class OwnerName(TypedDict, total=False):
+    """What a deal shows of the user who owns it."""
+
+    Name: str | None
+    Email: str | None
+
+
 class OpportunityLineItem(TypedDict, total=False):
     """A line of a deal. `Discount` is percent; `TotalPrice` is for all of the line's dates; both dates inclusive."""
 
@@ -111,6 +118,8 @@ class Opportunity(TypedDict, total=False):
     Id: str
     Name: str
     AccountId: str | None
+    OwnerId: str
+    Owner: OwnerName | None
     StageName: str
     IsWon: bool
     IsClosed: bool
@@ -303,7 +312,14 @@ SCHEMAS: dict[str, Any] = {f"salesforce.{kind}": shape.record for kind, shape in
 """The names mapping tables use."""
 
 
+_SHOWN: dict[str, Any] = {"Product2": ProductName, "Owner": OwnerName}
+"""What is read of a record that a field refers to."""
+
+
 def _asked(names: Iterable[str]) -> list[str]:
-    """Fields as a query names them: of a product, what a line shows of it."""
-    product = [f"Product2.{name}" for name in ProductName.__annotations__]
-    return [field for name in names for field in (product if name == "Product2" else [name])]
+    """Fields as a query names them: of a record that is referred to, what is shown of it."""
+    return [field for name in names for field in _parts(name)]
+
+
+def _parts(name: str) -> list[str]:
+    return [f"{name}.{part}" for part in _SHOWN[name].__annotations__] if name in _SHOWN else [name]

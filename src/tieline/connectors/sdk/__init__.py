@@ -10,6 +10,7 @@ from tieline.connectors.sdk.auth import (
     JwtBearer,
     OAuth1,
     RefreshToken,
+    TokenAge,
     TokenAuth,
 )
 from tieline.connectors.sdk.bulk import each, parts
@@ -17,10 +18,12 @@ from tieline.connectors.sdk.capture import Capture, Exchange, capturing
 from tieline.connectors.sdk.connector import ConnectorType, describe_difference, stands_as_sent
 from tieline.connectors.sdk.incremental import Watermark, moment_of, utc_text, wall_step_back, wall_to_utc
 from tieline.connectors.sdk.paging import every, follow
+from tieline.connectors.sdk.recent import MOST_CALLS, KeepsCalls, Recent, RecentCall
 from tieline.connectors.sdk.schema import Described, DescribesFields, list_schema, object_schema
 from tieline.connectors.sdk.session import Answer, ErrorTable, Session
 
 __all__ = [
+    "MOST_CALLS",
     "Answer",
     "ApiKey",
     "Auth",
@@ -33,9 +36,13 @@ __all__ = [
     "ErrorTable",
     "Exchange",
     "JwtBearer",
+    "KeepsCalls",
     "OAuth1",
+    "Recent",
+    "RecentCall",
     "RefreshToken",
     "Session",
+    "TokenAge",
     "TokenAuth",
     "Watermark",
     "capturing",

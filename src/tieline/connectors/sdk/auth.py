@@ -10,6 +10,7 @@ import hmac
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, quote, urlsplit
 
@@ -21,8 +22,17 @@ from joserfc.jwk import ECKey, RSAKey
 from tieline.errors import AuthorizationFailed, VendorUnavailable
 
 RENEW_AHEAD_S = 60.0
+LONGEST_LIFE_S = 10 * 365 * 86_400.0
+"""No calendar is asked for a day further away, whatever lifetime an endpoint tells."""
 
 _decoder = msgspec.json.Decoder(float_hook=float)  # a lifetime of 1e999 must not make the token unreadable
+
+
+class TokenAge(msgspec.Struct, frozen=True, kw_only=True):
+    """When a token was got, and until when the vendor says that it holds. Never the token."""
+
+    got_at: datetime
+    expires_at: datetime
 
 
 class Auth(Protocol):
@@ -39,6 +49,9 @@ class Auth(Protocol):
         A token that was renewed since is kept: of fifty calls refused with one old token, one renews it.
         """
 
+    def age(self) -> TokenAge | None:
+        """Of the token in use; None where nothing expires, or none was needed yet."""
+
 
 class ApiKey:
     """A key that never changes, in a header of the vendor's choosing."""
@@ -53,6 +66,9 @@ class ApiKey:
 
     def forget(self, refused: Mapping[str, str]) -> None:
         """Nothing is cached."""
+
+    def age(self) -> TokenAge | None:
+        return None
 
 
 class TokenAuth(ApiKey):
@@ -83,6 +99,7 @@ class ClientCredentials:
         self._token: str | None = None
         self._renew_at = 0.0
         self._renewing = asyncio.Lock()
+        self._age: TokenAge | None = None
         self.answer: dict[str, Any] = {}
 
     async def headers(self, http: aiohttp.ClientSession, method: str, url: str) -> Mapping[str, str]:
@@ -95,6 +112,9 @@ class ClientCredentials:
     def forget(self, refused: Mapping[str, str]) -> None:
         if refused == self._headers():
             self._token = None
+
+    def age(self) -> TokenAge | None:
+        return self._age
 
     def form(self) -> Mapping[str, str]:
         """What is posted to the token endpoint."""
@@ -122,6 +142,8 @@ class ClientCredentials:
         self.answer, self._token = answer, token
         lifetime = _lifetime_s(answer.get("expires_in"), self._lifetime_s)
         self._renew_at = time.monotonic() + max(lifetime - RENEW_AHEAD_S, lifetime / 2)
+        now = datetime.now(UTC)
+        self._age = TokenAge(got_at=now, expires_at=now + timedelta(seconds=min(lifetime, LONGEST_LIFE_S)))
 
 
 def _token_answer(url: str, status: int, body: bytes) -> dict[str, Any]:
@@ -234,6 +256,9 @@ class OAuth1:
 
     def forget(self, refused: Mapping[str, str]) -> None:
         """Nothing is cached."""
+
+    def age(self) -> TokenAge | None:
+        return None
 
 
 def _escape(text: str) -> str:

@@ -52,15 +52,22 @@ class Capture:
 
     def __init__(self, most: int = 50, fields: tuple[str, ...] = ()) -> None:
         self._ring: deque[Exchange] = deque(maxlen=most)
-        words = "|".join(re.escape(word) for word in (*SECRET_WORDS, *fields))
+        self._words = [word.lower() for word in (*SECRET_WORDS, *fields)]
+        words = "|".join(map(re.escape, self._words))
         # a name in JSON or in a form, whole or as part of a longer one ("clientSecret", "access_token")
-        self._json = re.compile(rf'("[^"]*(?:{words})[^"]*"\s*:\s*)("(?:[^"\\]|\\.)*"|[^\s,}}\]]+)', re.IGNORECASE)
+        name = rf'("[^"]*(?:{words})[^"]*"\s*:\s*)'
+        # a text without its last quote was cut, and is hidden as well
+        self._json = re.compile(rf'{name}("(?:[^"\\]|\\.)*(?:"|\\?\Z)|[^\s,}}\]]+)', re.IGNORECASE)
         self._form = re.compile(rf"((?:^|[&?])[^=&]*(?:{words})[^=&]*=)[^&]*", re.IGNORECASE)
         self._names = re.compile(words, re.IGNORECASE)
 
     def exchanges(self) -> list[Exchange]:
         """The latest ones, oldest first."""
         return list(self._ring)
+
+    def readable(self, body: bytes) -> str:
+        """A body that was kept elsewhere, without its secrets."""
+        return self._text(body)
 
     def note(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, answer: Answered | None
@@ -88,8 +95,11 @@ class Capture:
 
     def _text(self, body: bytes) -> str:
         # cut after the secrets are out: a cut could split a name from its value
-        text = self._form.sub(rf"\g<1>{HIDDEN}", body.decode("utf-8", "replace"))
-        text = self._json.sub(rf'\g<1>"{HIDDEN}"', text)
+        text = body.decode("utf-8", "replace")
+        low = text.lower()
+        if any(word in low for word in self._words):  # most bodies have none, and looking for one costs next to nothing
+            text = self._form.sub(rf"\g<1>{HIDDEN}", text)
+            text = self._json.sub(rf'\g<1>"{HIDDEN}"', text)
         return text if len(text) <= MOST_BODY else f"{text[:MOST_BODY]}… ({len(body)} bytes)"
 
 

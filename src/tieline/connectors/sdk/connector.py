@@ -12,6 +12,11 @@ import msgspec
 from tieline.engine.ports import Connector, Manifest
 
 
+def no_page(url: str, kind: str, external_id: str, response: Mapping[str, Any]) -> str:
+    """Of a vendor whose records have no page."""
+    return ""
+
+
 class ConnectorType(msgspec.Struct, frozen=True, kw_only=True):
     """What a vendor folder exports as CONNECTOR, and what the entry point names.
 
@@ -19,6 +24,8 @@ class ConnectorType(msgspec.Struct, frozen=True, kw_only=True):
     lazily; `mappings` is the folder of the tables it ships; `functions` what those tables may call.
     `schemas` names the wire types: "salesforce.opportunity" → TypedDict, against which tables are checked.
     `describes_fields`: what it opens also tells the fields of an account (sdk/schema.py).
+    `record_page` is the address where people look at a record in the vendor's own pages: from the connection's `url`,
+    our kind, the id there, and what the vendor answered when it was written; "" where there is none.
     """
 
     vendor: str
@@ -29,6 +36,7 @@ class ConnectorType(msgspec.Struct, frozen=True, kw_only=True):
     functions: Mapping[str, Callable[..., Any]] = {}
     schemas: Mapping[str, Any] = {}
     describes_fields: bool = False
+    record_page: Callable[[str, str, str, Mapping[str, Any]], str] = no_page
 
 
 def stands_as_sent(sent: Any, found: Any) -> bool:

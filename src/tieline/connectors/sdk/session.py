@@ -5,6 +5,7 @@ The invariant: a write that may have reached the vendor without a trustworthy an
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -18,6 +19,7 @@ from yarl import URL
 
 from tieline.connectors.sdk.auth import Auth
 from tieline.connectors.sdk.capture import note_exchange
+from tieline.connectors.sdk.recent import Recent
 from tieline.engine.ports import Usage
 from tieline.errors import AuthorizationFailed, OutcomeUnknown, TielineError, VendorUnavailable
 
@@ -84,6 +86,7 @@ class Session:
         self._allowance = allowance
         self._said: tuple[Allowance, int] = ((0, None), 0)
         self.calls = 0
+        self.recent = Recent(auth.age)
 
     async def request(
         self,
@@ -158,6 +161,7 @@ class Session:
         again: bool = True,
     ) -> Answer:
         self.calls += 1
+        started = time.perf_counter()
         try:
             async with self.http().request(
                 method, URL(url, encoded=True), data=body, headers=headers, allow_redirects=False
@@ -166,13 +170,16 @@ class Session:
                 names = {name.lower(): value for name, value in response.headers.items()}
                 answer = Answer(response.status, names, content)
                 note_exchange(method, url, headers, body, answer)
+                self.recent.note(started, method, url, body, answer)
                 if (told := self._allowance(answer)) is not None:
                     self._said = (told, self.calls)
                 return answer
         except aiohttp.ClientConnectorError as error:
+            self.recent.note(started, method, url, body, None)
             raise VendorUnavailable(f"{self.base_url} cannot be reached: {_cause(error)}") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             note_exchange(method, url, headers, body, None)
+            self.recent.note(started, method, url, body, None)
             what = f"{method} {url.removeprefix(self.base_url)} got no answer: {_cause(error)}"
             if writes:
                 raise OutcomeUnknown(what) from error

@@ -7,6 +7,7 @@ from pathlib import Path
 from tieline.connectors.sdk import ConnectorType
 from tieline.connectors.zuora import asked, functions, wire
 from tieline.connectors.zuora.connector import MANIFEST, ZuoraConnector
+from tieline.connectors.zuora.pages import record_page
 from tieline.connectors.zuora.settings import ZuoraSettings
 
 CONNECTOR = ConnectorType(
@@ -15,6 +16,7 @@ CONNECTOR = ConnectorType(
     open=ZuoraConnector,
     manifest=MANIFEST,
     mappings=Path(__file__).parent / "mappings",
+    record_page=record_page,
     functions={
         "contract_line": functions.contract_line,
         "native_id": functions.native_id,

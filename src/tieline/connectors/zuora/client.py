@@ -52,6 +52,7 @@ class ZuoraClient:
             allowance=allowance,
         )
         self.usage = self._session.usage
+        self.recent = self._session.recent
         self._reads = asyncio.Semaphore(max(settings.reads_at_once, 1))
         self._tries: OrderedDict[str, int] = OrderedDict()
         self._account_ids: OrderedDict[str, str] = OrderedDict()

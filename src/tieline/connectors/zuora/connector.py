@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from tieline.connectors.sdk import each
+from tieline.connectors.sdk import Recent, each
 from tieline.connectors.zuora import candidates, documents, streams, usage, webhooks
 from tieline.connectors.zuora.client import ZuoraClient
 from tieline.connectors.zuora.compare import account_difference, order_difference
@@ -152,6 +152,10 @@ class ZuoraConnector:
 
     def acknowledgement(self) -> tuple[int, str, bytes]:
         return 200, "text/plain", b""
+
+    @property
+    def recent(self) -> Recent:
+        return self.client.recent
 
     def usage(self) -> Usage:
         """Zuora's answers tell how many calls its tenant has a day, and near the end of them how many are left."""

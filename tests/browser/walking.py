@@ -1,0 +1,39 @@
+"""What a walk through the pages needs: somebody to sign in as, and judges of what stands on the screen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Page
+from tests.support.company import Company
+from tests.support.room import make_user
+
+from tieline.app.principal import Role
+from tieline.web.session import cookie_name
+
+SERIOUS = {"serious", "critical"}
+
+
+async def sign_in(page: Page, c: Company, name: str, *roles: Role) -> None:
+    """The browser of a user with these roles; who walked before is forgotten."""
+    await make_user(c.desk.access, name, *roles)
+    session = await c.desk.access.open_session(c.desk.access.users.get(name).principal())
+    await page.context.clear_cookies()
+    await page.context.add_cookies([{"name": cookie_name(c.desk), "value": session, "url": c.hub_url}])
+
+
+async def findings(page: Page) -> list[str]:
+    """What axe holds against this page and would keep somebody out."""
+    result: dict[str, Any] = (await Axe().run(page)).response
+    return [
+        f"{each['id']}: {each['help']}: {each['nodes'][0]['html'][:200]}"
+        for each in result["violations"]
+        if each["impact"] in SERIOUS
+    ]
+
+
+async def overflow(page: Page) -> int:
+    """By how many pixels the page is wider than its window; 0 is how it should be."""
+    wide: int = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    return wide
