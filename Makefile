@@ -8,7 +8,7 @@ PEERS_STAMP := .venv-peers/.made
 PEERS_N8N := .peers-node/n8n/.made
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo live torture test browser screenshots check api-fuzz conformance bench bench-n8n peers clean
+.PHONY: help setup demo live torture test browser screenshots check api-fuzz conformance bench bench-pages bench-n8n peers clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'

@@ -72,6 +72,32 @@ async def test_an_action_that_the_case_does_not_take_is_refused(client: httpx.As
     assert (await client.get(f"/v1/cases/{case['id']}")).json()["state"] == "open"
 
 
+async def test_what_is_said_of_a_case_is_told_once_and_by_whoever_may(hub: Company, client: httpx.AsyncClient) -> None:
+    """The same request again says nothing twice; approvers may speak of approvals, and of nothing else."""
+    (approval,) = await listed(client, "/v1/approvals")
+    (case, *_) = await listed(client, "/v1/cases", **{"class": "unknown-product"})
+    path, body = f"/v1/cases/{case['id']}/comments", {"text": "asked sales"}
+    answers = [await client.post(path, json=body, headers=key("say-1")) for _ in range(2)]
+    assert [answer.json() for answer in answers] == [case, case]
+    async with program(hub, await bearer(hub, Permission.READ, Permission.APPROVE, name="approver-bot")) as approver:
+        said = await approver.post(f"/v1/approvals/{approval['id']}/comments", json=body, headers=key("say-2"))
+        assert said.status_code == 200, said.text
+        for refused in (path, f"/v1/approvals/{case['id']}/comments", f"/v1/cases/{approval['id']}/comments"):
+            assert kind(await approver.post(refused, json=body, headers=key(refused))) == "not-allowed"
+    told = [event.subject for event in await hub.worker.store.events(type="CaseCommented")]
+    assert [subject.rpartition("/")[2] for subject in told] == [case["id"], approval["id"]]
+
+
+async def test_a_case_is_given_to_somebody_once(hub: Company, client: httpx.AsyncClient) -> None:
+    (case, *_) = await listed(client, "/v1/cases", **{"class": "unknown-product"})
+    path, body = f"/v1/cases/{case['id']}/assignment", {"owner": "rita", "reason": "she knows the customer"}
+    first, again = [await client.post(path, json=body, headers=key("give-1")) for _ in range(2)]
+    assert first.json() == again.json() == {**case, "owner": "rita"}
+    assert len(await hub.worker.store.events(type="CaseAssigned")) == 1
+    nobody = await client.post(path, json={"owner": " "}, headers=key("give-2"))
+    assert (nobody.status_code, kind(nobody)) == (422, "refused")
+
+
 async def test_a_correction_releases_what_waits_for_it(hub: Company, client: httpx.AsyncClient) -> None:
     """The plan says which cases; the correction sent again corrects nothing twice."""
     products = (await client.get("/v1/value-maps/products")).json()

@@ -33,7 +33,18 @@ async def findings(page: Page) -> list[str]:
     ]
 
 
-async def overflow(page: Page) -> int:
-    """By how many pixels the page is wider than its window; 0 is how it should be."""
-    wide: int = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    return wide
+_STICKS_OUT = """() => {
+  const wide = document.documentElement.clientWidth;
+  if (document.documentElement.scrollWidth <= wide) return "";
+  const inside = (each) => each && (getComputedStyle(each).overflowX !== "visible" || inside(each.parentElement));
+  const out = [...document.querySelectorAll("main *, header *")].filter(
+    (each) => each.getBoundingClientRect().right > wide + 0.5 && !inside(each.parentElement)
+  );
+  return `${document.documentElement.scrollWidth - wide} px: ${out.at(-1)?.outerHTML.slice(0, 200) ?? "?"}`;
+}"""
+
+
+async def overflow(page: Page) -> str:
+    """What makes the page wider than its window, and by how much; "" is how it should be."""
+    told: str = await page.evaluate(_STICKS_OUT)
+    return told

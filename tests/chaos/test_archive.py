@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.contracts.store_contract import entry, run_row
+from tests.support.rows import entry, run_row
 
 from tieline.app.archive import archive_runs
 from tieline.app.export import check_folder

@@ -3,156 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from pathlib import Path
-from typing import Any
+from datetime import timedelta
 
 import pytest
-from msgspec.structs import replace
+from tests.contracts.store_archive import ArchiveContract
+from tests.contracts.store_lists import ListsContract
 from tests.support.engine import NOW, notified
+from tests.support.rows import KEY, case_row, effect, run_row
 
-from tieline.engine.ports import Appended, Archived, Batch, Store
+from tieline.engine.ports import Appended, Batch, Store
 from tieline.engine.records import (
-    CaseFilter,
-    CaseRow,
     CaseState,
-    CauseGroup,
     Cursor,
-    DealFilter,
-    Effect,
-    EffectKey,
     EffectState,
-    EndedMonth,
     EntityRow,
     JournalEntry,
     LaneStatus,
-    ListedDeal,
     ProcessVersion,
     Reference,
-    RuleVersion,
-    RunRow,
     RunState,
     Wait,
 )
 from tieline.errors import ConcurrencyConflict
-from tieline.events import GENESIS, LoggedEvent, VendorNotified, chain_hash, make_event
-from tieline.storage.archive import Archive
-from tieline.storage.searching import fold
-
-KEY = EffectKey("erp", "invoice", "zuora-INV1")
+from tieline.events import GENESIS, VendorNotified, chain_hash, make_event
 
 
-def effect(revision: int = 1, state: EffectState = EffectState.INTENDED, **fields: object) -> Effect:
-    base = {
-        "connection": KEY.connection,
-        "kind": KEY.kind,
-        "canonical_id": KEY.canonical_id,
-        "revision": revision,
-        "state": state,
-        "content_hash": "h",
-        "content": b"{}",
-        "intended_at": NOW,
-        "correlation_id": "deal-1",
-    }
-    return Effect(**{**base, **fields})  # type: ignore[arg-type]
-
-
-def rule_version(label: str, days: int, name: str = "map", **fields: object) -> RuleVersion:
-    base = {
-        "name": name,
-        "label": label,
-        "kind": "value_map",
-        "version": 1,
-        "text": "",
-        "owner": "finance",
-        "seq": 0,
-        "made_by": "",
-        "reason": "",
-        "uses": [],
-        "first_seen_at": NOW + timedelta(days),
-        "in_force_at": NOW + timedelta(days),
-    }
-    return RuleVersion(**{**base, **fields})  # type: ignore[arg-type]
-
-
-def listed(seq: int, customer: str = "Müller & Söhne", amount: str = "100.00", **fields: object) -> ListedDeal:
-    base = {
-        "id": f"crm-{seq}",
-        "seq": seq,
-        "number": f"N-{seq}",
-        "name": f"Deal {seq}",
-        "customer": f"crm-{fold(customer)}",
-        "customer_name": customer,
-        "customer_folded": fold(customer),
-        "currency": "EUR",
-        "amount": amount,
-        "amount_e4": round(float(amount) * 10_000),
-        "status": "Invoiced",
-        "detail": "",
-        "waits_for": "",
-        "won_on": "2026-01-05",
-        "changed_at": NOW,
-    }
-    return ListedDeal(**{**base, **fields})  # type: ignore[arg-type]
-
-
-def run_row(number: int, state: RunState = RunState.READY, **fields: object) -> RunRow:
-    base = {
-        "id": f"p:{number}",
-        "process": "p",
-        "version": "1",
-        "key": f"k{number}",
-        "state": state,
-        "event_seq": number,
-        "event_id": f"e{number}",
-        "correlation_id": "deal-1",
-        "started_at": NOW,
-    }
-    return RunRow(**{**base, **fields})  # type: ignore[arg-type]
-
-
-def case_row(number: int, **fields: object) -> CaseRow:
-    base = {
-        "id": f"C-{number}",
-        "case_class": "unknown-product",
-        "cause": "unknown-product:GTXPro",
-        "owner": "revops",
-        "message": "no such product",
-        "actions": ["retry"],
-        "details": {"lines": [1, 2]},
-        "run_id": "p:1",
-        "position": 2,
-        "correlation_id": "deal-1",
-        "opened_at": NOW,
-        "due_at": NOW + timedelta(hours=1),
-    }
-    return CaseRow(**{**base, **fields})  # type: ignore[arg-type]
-
-
-def ended_run(number: int, days: int, **fields: object) -> RunRow:
-    """A run that ended so many days after NOW."""
-    return run_row(number, RunState.DONE, ended_at=NOW + timedelta(days=days), **fields)
-
-
-def entry(number: int, position: int) -> JournalEntry:
-    return JournalEntry(run_id=f"p:{number}", position=position, kind="step", name="s", payload=b'"1.10"', at=NOW)
-
-
-async def archived(store: Store, folder: Path, *run_ids: str) -> Archived:
-    """What `commit` takes to move these runs out of the tables."""
-    runs = [run for run_id in run_ids if (run := await store.run(run_id)) is not None]
-    files = Archive(folder).write(runs, *await store.kept_of(run_ids))
-    return Archived(files=files, run_ids=list(run_ids))
-
-
-async def every(pages: AsyncIterator[list[Any]]) -> list[Any]:
-    return [row async for page in pages for row in page]
-
-
-class StoreContract:
-    """The suite. A subclass gives the `store` fixture; one that keeps files keeps them in `tmp_path`."""
+class StoreContract(ListsContract, ArchiveContract):
+    """The suite. A subclass gives the `store` fixture."""
 
     async def test_an_event_told_twice_is_stored_once(self, store: Store) -> None:
         """A redelivery is recognised by source and id and leaves the log as it was."""
@@ -315,62 +192,12 @@ class StoreContract:
         assert [c.id for c in await store.cases(cause="unknown-product:GTXPro")] == ["C-1"]
         assert [c.id for c in await store.cases(states=[CaseState.OPEN, CaseState.CLOSED])] == ["C-1", "C-2"]
 
-    async def test_open_and_overdue_cases_are_counted(self, store: Store) -> None:
-        later = NOW + timedelta(hours=8)
-        rows = [case_row(1, due_at=later), case_row(2, escalated_at=NOW), case_row(3)]
-        rows += [case_row(4, state=CaseState.CLOSED), case_row(5, case_class="approval", due_at=later)]
+    async def test_cases_are_found_by_their_runs(self, store: Store) -> None:
+        rows = [case_row(1, correlation_id=""), case_row(2, run_id="p:2"), case_row(3, correlation_id="", run_id="p:3")]
         await store.commit(Batch(cases=rows))
-        counted = await store.count_open_cases(NOW + timedelta(hours=1))
-        assert counted.by_class == {"unknown-product": 3, "approval": 1}
-        assert (counted.overdue, counted.overdue_of) == (2, {"revops": 2})
-
-    async def test_cases_are_grouped_by_cause(self, store: Store) -> None:
-        """With what a group holds: how many, since when, whose, how many overdue, and its money by currency."""
-        day = timedelta(days=1)
-        rows = [
-            case_row(1, amount="0.10 USD", opened_at=NOW + day, due_at=NOW + 2 * day),
-            case_row(2, amount="100000000000.20 USD", owner="ada", due_at=NOW),
-            case_row(3, amount="7.00 EUR", opened_at=NOW + day, due_at=NOW + 2 * day),
-            case_row(4, cause="other", case_class="approval", owner="finance"),
-            case_row(5, state=CaseState.CLOSED, amount="1.00 USD"),
-        ]
-        await store.commit(Batch(cases=rows))
-        large, small = await store.case_groups(CaseFilter(), NOW)
-        assert large == CauseGroup(
-            cause="unknown-product:GTXPro", case_class="unknown-product", count=3, overdue=1, owner="ada", owners=2,
-            oldest_at=NOW, due_at=NOW, example="C-2",
-            money={"EUR": Decimal(7), "USD": Decimal("100000000000.3")},
-        )  # fmt: skip
-        assert (small.cause, small.example, small.money) == ("other", "C-4", {})
-        assert await store.case_groups(CaseFilter(), NOW, limit=1) == [large]
-        assert [g.count for g in await store.case_groups(CaseFilter(owner="revops", due_by=NOW + 2 * day), NOW)] == [2]
-        assert [g.example for g in await store.case_groups(CaseFilter(case_class="approval"), NOW)] == ["C-4"]
-        assert [g.count for g in await store.case_groups(CaseFilter(state=CaseState.CLOSED), NOW)] == [1]
-        assert await store.count_cases_of("unknown-product:GTXPro") == {CaseState.OPEN: 3, CaseState.CLOSED: 1}
-
-    async def test_cases_are_listed_in_pages_both_ways(self, store: Store) -> None:
-        rows = [case_row(n, opened_at=NOW + timedelta(n // 2), owner="a" if n < 4 else "b") for n in range(1, 6)]
-        await store.commit(Batch(cases=[*rows, case_row(9, state=CaseState.DECIDED)]))
-
-        async def pages(wanted: CaseFilter, newest: bool) -> list[list[str]]:
-            after, found = None, []
-            while page := await store.case_page(wanted, after=after, limit=2, newest=newest):
-                after = (page[-1].opened_at, page[-1].id)
-                found.append([case.id for case in page])
-            return found
-
-        assert await pages(CaseFilter(), False) == [["C-1", "C-2"], ["C-3", "C-4"], ["C-5"]]
-        assert await pages(CaseFilter(), True) == [["C-5", "C-4"], ["C-3", "C-2"], ["C-1"]]
-        assert await pages(CaseFilter(owner="b", cause=rows[0].cause), False) == [["C-4", "C-5"]]
-        assert await pages(CaseFilter(state=CaseState.DECIDED), False) == [["C-9"]]
-
-    async def test_open_cases_are_told_in_brief(self, store: Store) -> None:
-        """Without documents: a hundred thousand of them are looked through at once."""
-        rows = [case_row(1), case_row(2, opened_at=NOW - timedelta(days=1), escalated_at=NOW)]
-        await store.commit(Batch(cases=[*rows, case_row(3, state=CaseState.DECIDED)]))
-        first, second = await store.open_cases()
-        assert (first.id, first.escalated_at, second.id, second.escalated_at) == (rows[1].id, NOW, rows[0].id, None)
-        assert (second.owner, second.due_at) == (rows[0].owner, rows[0].due_at)
+        assert [c.id for c in await store.cases(run_ids={"p:1", "p:2"})] == ["C-1", "C-2"]
+        assert [c.id for c in await store.cases(correlation_id="", run_ids=["p:2", "p:3"])] == ["C-3"]
+        assert await store.cases(run_ids=[]) == []
 
     async def test_the_rest_is_replaced_under_its_id(self, store: Store) -> None:
         for value in ("1", "2"):
@@ -394,147 +221,12 @@ class StoreContract:
         assert [e.seq for e in await store.events(type="VendorNotified", naming="two")] == [2]
         assert await store.events(type="OpportunityWon", naming="two") == []
 
-    async def test_pages_go_backwards_without_a_gap(self, store: Store) -> None:
-        """Newest first, each page before the one that was seen: of events and of runs, whatever their state."""
-        for number in range(1, 6):
-            state = RunState.WAITING if number == 2 else RunState.DONE
-            await store.commit(Batch(events=[notified(str(number))], runs=[run_row(number, state=state)]))
-        assert [e.seq for e in await store.events(before_seq=4, limit=2, newest=True)] == [2, 3]
-        assert [e.seq for e in await store.events(after_seq=1, before_seq=3)] == [2]
-        last = await store.runs(limit=2, newest=True)
-        page = await store.runs(before=(last[0].event_seq, last[0].id), limit=2, newest=True)
-        assert [r.event_seq for r in (*page, *last)] == [2, 3, 4, 5]
-        for state, expected in ((RunState.WAITING, [2]), (RunState.DONE, [3, 4])):
-            found = await store.runs(
-                process=page[0].process, states=[state], before=(5, last[1].id), limit=2, newest=True
-            )
-            assert [r.event_seq for r in found] == expected
-
-    async def test_the_newest_rows_come_in_order_too(self, store: Store) -> None:
-        """A tail is the end of the list, still oldest first."""
-        later = [effect(n, EffectState.APPLIED, intended_at=NOW + timedelta(seconds=n)) for n in range(1, 6)]
-        await store.commit(
-            Batch(events=[notified(str(n)) for n in range(5)], runs=[run_row(n) for n in range(1, 6)], effects=later)
-        )
-        assert [e.seq for e in await store.events(limit=2, newest=True)] == [4, 5]
-        assert [r.event_seq for r in await store.runs(limit=2, newest=True)] == [4, 5]
-        assert [e.revision for e in await store.effects(limit=2, newest=True)] == [4, 5]
-        assert len(await store.events(limit=50, newest=True)) == 5
-
-    async def test_effects_are_paged_though_many_were_meant_at_one_moment(self, store: Store) -> None:
-        """Page by page, each once, and what is added meanwhile comes at the end."""
-        await store.commit(Batch(effects=[effect(n, EffectState.APPLIED) for n in range(1, 6)]))
-        first = await store.effects(connection="erp", limit=3)
-        await store.commit(Batch(effects=[effect(6, EffectState.APPLIED, intended_at=NOW + timedelta(seconds=1))]))
-        rest = await store.effects(connection="erp", after=(first[-1].key, first[-1].revision))
-        assert [e.revision for e in [*first, *rest]] == [1, 2, 3, 4, 5, 6]
-
-    async def test_cases_are_paged_though_many_were_opened_at_one_moment(self, store: Store) -> None:
-        await store.commit(Batch(cases=[case_row(n) for n in (3, 1, 2)]))
-        first = await store.cases(states=[CaseState.OPEN], limit=2)
-        rest = await store.cases(states=[CaseState.OPEN], after=(first[-1].opened_at, first[-1].id))
-        assert [c.id for c in [*first, *rest]] == ["C-1", "C-2", "C-3"]
-
-    async def test_entities_of_a_kind_are_paged_by_id(self, store: Store) -> None:
-        rows = [EntityRow(kind=k, id=i, content_hash="h", content=b"{}", updated_at=NOW) for k in "ab" for i in "312"]
-        await store.commit(Batch(entities=rows))
-        assert [row.id for row in await store.entities("a", limit=2)] == ["1", "2"]
-        assert [(row.kind, row.id) for row in await store.entities("a", after="2")] == [("a", "3")]
-
-    async def test_effects_are_counted_by_system_kind_and_state(self, store: Store) -> None:
-        await store.commit(Batch(effects=[effect(1, EffectState.APPLIED), effect(2, EffectState.IN_DOUBT)]))
-        assert await store.count_effects() == {
-            ("erp", "invoice", "applied"): 1,
-            ("erp", "invoice", "in_doubt"): 1,
-        }
-
     async def test_runs_are_found_by_event_and_by_when_they_began(self, store: Store) -> None:
         rows = [run_row(n, started_at=NOW + timedelta(days=n)) for n in range(1, 6)]
         await store.commit(Batch(runs=[*rows, run_row(2, id="p:2:r9")]))
         assert [r.id for r in await store.runs(event_seq=2)] == ["p:2", "p:2:r9"]
         found = await store.runs(since=NOW + timedelta(days=2), until=NOW + timedelta(days=4))
         assert [r.id for r in found] == ["p:2", "p:3"]
-
-    async def test_what_ended_before_is_told_by_month(self, store: Store) -> None:
-        """Open runs and younger ones stay out of it; a month says what its journals hold."""
-        runs = [ended_run(1, 1), ended_run(2, 2), ended_run(3, 40), ended_run(4, 90), run_row(5)]
-        await store.commit(Batch(runs=runs, journal=[entry(1, 0), entry(1, 1), entry(5, 0)]))
-        before = NOW + timedelta(days=60)
-        assert await store.ended_months(before) == [
-            EndedMonth(month="2026-03", runs=2, entries=2, bytes=2 * len('"1.10"sstep')),
-            EndedMonth(month="2026-04", runs=1, entries=0, bytes=0),
-        ]
-        assert [r.id for r in await store.ended_runs(before)] == ["p:1", "p:2", "p:3"]
-        assert [r.id for r in await store.ended_runs(before, limit=1)] == ["p:1"]
-        ends = [r.ended_at for r in await store.ended_runs(before)]
-        assert [r.ended_at for r in await store.ended_runs(before, since=ends[1])] == ends[1:]
-
-    async def test_an_archived_run_answers_as_before(self, store: Store, tmp_path: Path) -> None:
-        """Its row, its journal and its place among the others are as they were; its waits are gone from the tables."""
-        runs = [ended_run(n, n, correlation_id=f"deal-{n % 2}") for n in range(1, 6)]
-        wait = Wait(run_id="p:2", position=1, topic="t", due_at=NOW)
-        await store.commit(
-            Batch(runs=[*runs, run_row(6)], journal=[entry(2, 1), entry(2, 0), entry(3, 0)], waits=[wait])
-        )
-        moved = await archived(store, tmp_path / "archive", "p:2", "p:3")
-        await store.commit(Batch(archived=[moved]))
-        assert await store.archive_files() == sorted(moved.files, key=lambda file: file.name)
-        assert {(f.holds, f.rows) for f in moved.files} == {("run", 2), ("journal", 3), ("wait", 1)}
-        assert await store.run("p:2") == runs[1]
-        assert await store.journal("p:2") == [entry(2, 0), entry(2, 1)]
-        journals = await store.journals(["p:1", "p:2", "p:3"])
-        assert journals == {"p:1": [], "p:2": [entry(2, 0), entry(2, 1)], "p:3": [entry(3, 0)]}
-        assert await store.run("p:9") is None
-        assert await store.journal("p:9") == []
-        assert await store.waits() == []
-        assert [r.id for r in await store.runs()] == [f"p:{n}" for n in range(1, 7)]
-        assert [r.id for r in await store.runs(limit=2)] == ["p:1", "p:2"]
-        assert [r.id for r in await store.runs(after=(2, "p:2"), limit=2)] == ["p:3", "p:4"]
-        assert [r.id for r in await store.runs(limit=4, newest=True)] == ["p:3", "p:4", "p:5", "p:6"]
-        assert [r.id for r in await store.runs(correlation_id="deal-0")] == ["p:2", "p:4"]
-        assert [r.id for r in await store.runs(event_seq=3)] == ["p:3"]
-        assert [r.id for r in await store.runs(states=[RunState.READY])] == ["p:6"]
-        assert [r.id for r in await store.ended_runs(NOW + timedelta(days=99))] == ["p:1", "p:4", "p:5"]
-        assert await store.count_runs() == {("p", "done"): 3, ("p", "ready"): 1}
-
-    @pytest.mark.parametrize("changed", ["one more entry", "moved already", "still open"])
-    async def test_what_differs_from_its_files_stays(self, store: Store, tmp_path: Path, changed: str) -> None:
-        """A file that does not hold exactly what the tables hold takes nothing out of them, and is not recorded."""
-        await store.commit(Batch(runs=[ended_run(1, 1), run_row(2)], journal=[entry(1, 0), entry(2, 0)]))
-        if changed == "still open":
-            moved = await archived(store, tmp_path / "archive", "p:1")
-            moved = Archived(files=moved.files, run_ids=["p:2"])
-        else:
-            moved = await archived(store, tmp_path / "archive", "p:1")
-        if changed == "one more entry":
-            await store.commit(Batch(journal=[entry(1, 1)]))
-        if changed == "moved already":
-            await store.commit(Batch(archived=[moved]))
-        files, journal = await store.archive_files(), await store.journal("p:1")
-        with pytest.raises(ConcurrencyConflict):
-            await store.commit(Batch(archived=[moved], cursors=[Cursor(name="c", value="1", updated_at=NOW)]))
-        assert await store.cursor("c") is None
-        assert (await store.archive_files(), await store.journal("p:1")) == (files, journal)
-        assert [r.id for r in await store.runs()] == ["p:1", "p:2"]
-
-    async def test_all_rows_of_a_time_come_out_in_order(self, store: Store) -> None:
-        """For an export: events, effects, references and cases, oldest first, each whole."""
-        later = NOW + timedelta(days=40)
-        effects = [effect(1, EffectState.APPLIED, response=b'{"a":1.10}'), effect(2, intended_at=later)]
-        reference = Reference(connection="erp", kind="customer", canonical_id="c1", external_id="12", at=NOW)
-        cases = [case_row(2, opened_at=later), case_row(1)]
-        await store.commit(
-            Batch(effects=effects, references=[reference], cases=cases, events=[notified("1"), notified("2")])
-        )
-        assert await every(store.rows(Effect)) == effects
-        assert await every(store.rows(Effect, since=later)) == effects[1:]
-        assert await every(store.rows(Effect, until=later)) == effects[:1]
-        assert await every(store.rows(Reference)) == [reference]
-        assert await every(store.rows(CaseRow)) == [case_row(1), case_row(2, opened_at=later)]
-        events = await store.events_after(0)
-        assert await every(store.rows(LoggedEvent)) == events
-        assert await every(store.rows(LoggedEvent, since=events[0].recorded_at)) == events
-        assert await every(store.rows(LoggedEvent, until=NOW)) == []
 
     async def test_a_version_of_a_process_is_kept_once(self, store: Store) -> None:
         """What was kept first stays: runs began with that text."""
@@ -546,76 +238,6 @@ class StoreContract:
         assert await store.process_version("p", "1") == kept
         assert await store.process_version("p", "2") is None
         assert await store.process_versions() == [kept, other]
-
-    async def test_a_table_of_rules_is_kept_once_and_may_come_into_force_again(self, store: Store) -> None:
-        """What was kept first stays; only the moment moves on, and the last moment says what is in force."""
-        first, second = rule_version("map v1 (a)", 0), rule_version("map v2 (b)", 1)
-        other = rule_version("order v1 (c)", 0, name="order")
-        await store.commit(Batch(rules=[first, other]))
-        await store.commit(Batch(rules=[second]))
-        assert [r.label for r in await store.rules_in_force()] == ["map v2 (b)", "order v1 (c)"]
-        again = rule_version("map v1 (a)", 2, text="other", first_seen_at=NOW + timedelta(2))
-        await store.commit(Batch(rules=[again]))
-        assert await store.rules_in_force() == [replace(first, in_force_at=NOW + timedelta(2)), other]
-        assert [r.label for r in await store.rule_versions("map")] == ["map v1 (a)", "map v2 (b)"]
-        assert await store.rule_versions("map", before=NOW + timedelta(2)) == [second]
-        assert await store.rule_version("map", "map v3 (d)") is None
-
-    async def test_effects_are_found_and_counted_by_the_table_that_made_them(self, store: Store) -> None:
-        made = [(f"i{n}", f"order v{n % 2}", NOW + timedelta(n)) for n in range(5)]
-        rows = [effect(canonical_id=ident, mapping=mapping, intended_at=at) for ident, mapping, at in made]
-        await store.commit(Batch(effects=rows))
-        assert [e.canonical_id for e in await store.effects(mapping="order v0", newest=True)] == ["i0", "i2", "i4"]
-        assert await store.count_made_with(["order v0", "order v1"], 100) == 5
-        assert await store.count_made_with(["order v1"], 1) == 1
-
-    async def test_deals_are_listed_newest_first_page_by_page(self, store: Store) -> None:
-        await store.commit(Batch(deals=[listed(seq) for seq in (3, 1, 2)]))
-        assert [deal.seq for deal in await store.deals(limit=2)] == [3, 2]
-        assert [deal.seq for deal in await store.deals(before=2)] == [1]
-        await store.commit(Batch(deals=[listed(2, status="Paid")]))
-        assert [deal.status for deal in await store.listed_deals(["crm-2", "crm-9"])] == ["Paid"]
-        assert await store.count_deals() == {("Invoiced", "EUR"): 2, ("Paid", "EUR"): 1}
-
-    async def test_deals_are_found_by_what_a_filter_says(self, store: Store) -> None:
-        deals = [
-            listed(1),
-            listed(2, "Acme HP Ltd", "250.00", currency="USD", won_on="2026-02-01"),
-            listed(3, "HP Inc", "99.99", status="Paid"),
-        ]
-        await store.commit(Batch(deals=deals))
-
-        async def found(**wanted: Any) -> list[int]:
-            deals = await store.deals(DealFilter(**wanted))
-            shown = await store.deals(DealFilter(**wanted), before=3)
-            assert [deal.seq for deal in shown] == [deal.seq for deal in deals if deal.seq < 3]
-            return [deal.seq for deal in deals]
-
-        assert await found(words="ler & soh") == [1]
-        assert await found(words="n-2") == [2]
-        assert await found(words='no "such"') == []
-        assert await found(words="hp") == [3], "two letters are how a name begins"
-        assert await found(words="hp ", currency="USD") == [2]
-        assert await found(customer="crm-hp inc") == [3]
-        assert await found(status="Invoiced", currency="EUR") == [1]
-        assert await found(amount_from=1_000_000, amount_to=2_500_000) == [2, 1]
-        assert await found(won_from="2026-01-06", won_to="2026-02-01") == [2]
-
-    async def test_a_deal_stays_to_be_listed_until_what_changed_is_listed(self, store: Store) -> None:
-        later = datetime.now(UTC) + timedelta(minutes=1)
-        await store.commit(Batch(effects=[effect()], runs=[run_row(1, correlation_id="deal-2")]))
-        read = {changed.deal: changed.changes for changed in await store.changed_deals(later)}
-        assert set(read) == {"deal-1", "deal-2"}
-        await store.commit(Batch(effects=[effect(state=EffectState.APPLIED)]))
-        await store.commit(Batch(deals_listed=list(read.items())))
-        assert [changed.deal for changed in await store.changed_deals(later)] == ["deal-1"]
-        assert await store.count_changed_deals() == 1
-
-    async def test_all_deals_can_be_listed_anew(self, store: Store) -> None:
-        contract = EntityRow(kind="contract", id="crm-1", content_hash="h", content=b"{}", updated_at=NOW)
-        await store.commit(Batch(entities=[contract]))
-        await store.commit(Batch(list_anew=True))
-        assert [c.deal for c in await store.changed_deals(datetime.now(UTC) + timedelta(minutes=1))] == ["crm-1"]
 
     async def test_runs_in_flight_are_counted_by_version(self, store: Store) -> None:
         """Ended runs do not count; the version of the oldest run comes first."""

@@ -103,7 +103,7 @@ class Office:
         return self.at
 
     async def sleep(self, seconds: float) -> None:
-        raise NotImplementedError
+        raise AssertionError("a look never sleeps: whoever holds the clock says when the next one is")
 
     async def look(self, after: timedelta = SETTLES_IN) -> None:
         self.at += after

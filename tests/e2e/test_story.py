@@ -83,7 +83,7 @@ async def test_a_failed_validation_writes_nothing_downstream_and_says_why(c: Com
         people.like(products, "GTX Pro"),
         by=local_principal("rita"),
         reason="typo",
-        cause=case.cause,
+        causes=[case.cause],
     )
     c.worker.events_arrived()
     assert released == [case.id]

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from tests.contracts.store_contract import effect
 from tests.support.engine import NOW, notified
+from tests.support.rows import effect
 
 from tieline.app.backup import back_up, restore
 from tieline.app.views.listing import ChainWalk

@@ -7,6 +7,7 @@ import os
 import stat
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from decimal import Decimal
 from itertools import combinations
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,11 +20,12 @@ from hypothesis import strategies as st
 from pysqlite3 import dbapi2 as sqlite
 from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
-from tests.contracts.store_contract import StoreContract, effect, run_row
+from tests.contracts.store_contract import StoreContract
 from tests.support.engine import NOW, notified
+from tests.support.rows import case_row, effect, run_row
 
 from tieline.engine.ports import Batch
-from tieline.engine.records import EffectKey, EffectState, RunState
+from tieline.engine.records import CaseFilter, EffectKey, EffectState, RunState
 from tieline.errors import ConfigurationError
 from tieline.storage import migrate, statements
 from tieline.storage.schema import metadata
@@ -128,7 +130,7 @@ def test_the_migrations_lead_to_the_schema(tmp_path: Path) -> None:
     raw.close()
 
 
-async def test_the_deals_of_an_older_database_are_to_be_listed_after_the_upgrade(tmp_path: Path) -> None:
+async def test_an_older_database_has_its_deals_to_be_listed_and_its_amounts_without_commas(tmp_path: Path) -> None:
     from alembic import command
     from alembic.config import Config
 
@@ -141,10 +143,13 @@ async def test_the_deals_of_an_older_database_are_to_be_listed_after_the_upgrade
         config.attributes["connection"] = connection
         command.upgrade(config, "0005")
     raw.execute("INSERT INTO entity VALUES ('contract', 'crm-1', 'h', x'7b7d', 'crm-1', 0)")
+    raw.execute(statements.CASE.insert, statements.CASE.codec.encode(case_row(1, amount="1,234.50 EUR")))
     raw.commit()
     engine.dispose()
     raw.close()
     store = SqliteStore(path)
+    (group,) = await store.case_groups(CaseFilter(), NOW)
+    assert group.money == {"EUR": Decimal("1234.5")}
     assert [changed.deal for changed in await store.changed_deals(NOW + timedelta(days=10_000))] == ["crm-1"]
     await store.close()
 

@@ -7,6 +7,7 @@ async with signed_in(company, Role.OPERATOR, name="ada") as ada:
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -62,6 +63,11 @@ async def signed_in(hub: Hub, *roles: Role, name: str = "pat") -> AsyncIterator[
         cookie = await access.open_session(access.users.get(name).principal())
         client.cookies.set(cookie_name(hub.desk), cookie, domain=client.base_url.host)
         yield client
+
+
+def text_of(page: str) -> str:
+    """What a page says, without its tags."""
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
 
 
 async def make_user(access: Access, name: str, *roles: Role) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 from tests.support.company import Company, company, eventually
-from tests.support.room import signed_in
+from tests.support.room import signed_in, text_of
 from tests.support.salesforce_org import account, line, opportunity, seed, win
 
 from tieline.app.demo.world import SALESPEOPLE
@@ -52,10 +51,6 @@ async def written(hub: Company, deal: int) -> list[str]:
     """To billing, the ERP and so on; the status that the CRM shows says only where the deal stands."""
     effects = await hub.worker.store.effects(correlation_id=f"salesforce-00600000000000{deal}AAA")
     return [effect.kind for effect in effects if effect.kind != "deal_status"]
-
-
-def text_of(page: str) -> str:
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
 
 
 async def test_what_waits_says_why_it_is_asked_and_who_sold_it(hub: Company) -> None:

@@ -6,26 +6,16 @@ import asyncio
 import csv
 import io
 import json
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
-from tests.e2e.test_one_deal import pay_one_deal
-from tests.support.company import Company, company, eventually
+from tests.support.company import Company, eventually
 from tests.support.room import signed_in
 
 from tieline.app.principal import Role
-from tieline.storage.sqlite import connect
+from tieline.storage.opening import connect
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 DEAL = "salesforce-006000000000001AAA"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def hub(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Company]:
-    async with company(tmp_path_factory.mktemp("audit") / "project") as running:
-        await pay_one_deal(running)
-        yield running
 
 
 async def test_the_log_is_shown_newest_first_and_filtered(hub: Company) -> None:

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from msgspec.structs import replace
 from tests.support.company import Company, company, eventually
-from tests.support.room import signed_in
+from tests.support.room import signed_in, text_of
 from tests.support.salesforce_org import account, line, opportunity, seed, win
 
 from tieline.app.principal import Role
@@ -19,10 +19,6 @@ from tieline.engine.records import CaseRow, CaseState
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
 
 TYPO = "unknown-product:GTXPro"
-
-
-def text_of(page: str) -> str:
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
 
 
 async def open_cases(hub: Company, case_class: str, number: int) -> list[CaseRow]:
@@ -181,7 +177,10 @@ async def test_an_operator_may_not_correct_a_map(hub: Company) -> None:
         assert "A steward can correct the map products, which releases all 3 cases" in page
         refused = await ada.post_form(f"/cases/{case.id}/correct-map", like="GTX Pro", reason="typo")
         assert refused.status_code == 403
+        around = await ada.post_form(f"/cases/{case.id}/decide", action="correct-map")
+        assert (around.status_code, "the value map itself" in around.text) == (422, True)
     assert await hub.worker.store.events(type="ValueMapCorrected") == []
+    assert await hub.worker.store.case(case.id) == case
 
 
 async def test_a_cause_is_previewed_before_it_is_decided(hub: Company) -> None:
@@ -192,6 +191,13 @@ async def test_a_cause_is_previewed_before_it_is_decided(hub: Company) -> None:
         assert "Cancel the run: 3 cases" in page
         wrong = await ada.post_form("/cases/bulk", cause=TYPO, action="link")
         assert wrong.status_code == 422
+        seen = {"cause": TYPO, "class": "unknown-product", "action": "cancel", "reason": "off"}
+        for shown in ("2", ""):  # a case that nobody was shown is not decided along with the others
+            late = await ada.post_form("/cases/bulk", seen, shown=shown)
+            assert (late.status_code, "3 cases of this cause are open by now" in late.text) == (409, True)
+        tried = await ada.post_form("/cases/bulk", {**seen, "action": "retry"}, shown="3")
+        assert tried.status_code == 303
+        assert "3 cases released" in (await ada.get(tried.headers["location"])).text
     await open_cases(hub, "unknown-product", 3)
 
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
-from tests.e2e.test_one_deal import pay_one_deal
-from tests.support.company import Company, company
+from tests.support.company import Company
 from tests.support.engine import until_idle
 from tests.support.room import signed_in
 
@@ -16,13 +13,6 @@ from tieline.app.principal import Role
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 DEAL = "salesforce-006000000000001AAA"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def hub(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Company]:
-    async with company(tmp_path_factory.mktemp("processes") / "project") as running:
-        await pay_one_deal(running)
-        yield running
 
 
 async def test_the_catalogue_says_who_owns_a_process_and_how_it_does(hub: Company) -> None:

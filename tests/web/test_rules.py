@@ -119,7 +119,8 @@ async def test_a_correction_from_preview_to_the_file_and_back(hub: Company, fold
         assert "GTXPro: {zuora_rate_plan: PRP-GTX-PRO" in (folder / "value_maps" / "products.yaml").read_text()
         assert "nothing to export" in (await stella.get("/rules/export?done=1")).text
 
-        assert "It is taken out" in (await stella.get(f"/rules/products/undo?seq={new.seq}")).text.replace("it", "It")
+        assert "it is taken out" in (await stella.get(f"/rules/products/undo?seq={new.seq}")).text
+        assert (await stella.post_form("/rules/products/undo", seq="x", reason="typo")).status_code == 422
         back = await stella.post_form("/rules/products/undo", seq=new.seq, reason="renamed in the CRM")
         assert back.status_code == 303
         assert "GTXPro" not in (await stella.get(back.headers["location"])).text

@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import AsyncIterator
-
 import pytest
-import pytest_asyncio
-from tests.e2e.test_one_deal import pay_one_deal
-from tests.support.company import Company, company, eventually
-from tests.support.room import signed_in
+from tests.support.company import Company, eventually
+from tests.support.room import signed_in, text_of
 
 from tieline.app.principal import Role
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def hub(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Company]:
-    async with company(tmp_path_factory.mktemp("systems") / "project") as running:
-        await pay_one_deal(running)
-        yield running
-
-
-def text_of(page: str) -> str:
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
 
 
 async def test_every_system_is_shown_with_its_health(hub: Company) -> None:

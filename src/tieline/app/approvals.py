@@ -15,8 +15,9 @@ import msgspec
 
 from tieline.app import cases
 from tieline.app.duties import made_by
-from tieline.app.principal import NotAllowed, Permission, Principal
+from tieline.app.principal import PEOPLE, NotAllowed, Permission, Principal
 from tieline.app.views.resolve import NothingFound
+from tieline.app.views.words import APPROVAL
 from tieline.domain import Contract, Money
 from tieline.engine.cases import APPROVE, REFUSE
 from tieline.engine.ports import Store
@@ -24,7 +25,6 @@ from tieline.engine.records import CaseRow, CaseState
 from tieline.events import CaseCommented, CaseDecided, decode_event
 from tieline.policy.reasons import Reason, reasons
 
-APPROVAL = "approval"
 A_PAGE = 25
 MOST_TOGETHER = 100
 MOST_COMMENTS = 200
@@ -152,7 +152,7 @@ async def decision_of(store: Store, approval: Approval) -> CaseDecided | None:
     """What was decided, by whom and why; None while it waits."""
     if approval.open:
         return None
-    told = await store.find_event(cases.SOURCE, f"{approval.case.id}/decided")
+    told = await store.find_event(PEOPLE, f"{approval.case.id}/decided")
     data = decode_event(told) if told else None
     return data if isinstance(data, CaseDecided) else None
 

@@ -14,9 +14,11 @@ from typing import Any
 
 import msgspec
 
+from tieline.app.principal import PEOPLE
 from tieline.app.views.listing import cloud_event
 from tieline.app.views.reading import View
 from tieline.app.views.resolve import NothingFound, resolve, runs_of_event
+from tieline.app.views.traffic import first_event_since
 from tieline.app.views.words import event_words
 from tieline.engine.ports import Store
 from tieline.engine.records import Effect, RunRow
@@ -24,7 +26,6 @@ from tieline.errors import ConfigurationError, InvalidMessage
 from tieline.events import EVENTS, LoggedEvent, decode_event, event_name
 from tieline.mapping.problems import nearest_hint
 
-PEOPLE = "people"
 PERSONAL = tuple(name for name, data in EVENTS.items() if "by" in data.__struct_fields__)
 """Events that say who did it: few among a million, and found by their type."""
 AT_ONCE = 500
@@ -223,16 +224,8 @@ async def _end(store: Store) -> int:
 
 
 async def _place_at(store: Store, moment: datetime) -> int:
-    """The place of the first event recorded at a time or later, halving the log: a look for every doubling of it."""
-    low, high = 1, await _end(store)
-    while low < high:
-        middle = (low + high) // 2
-        found = await store.events_after(middle - 1, 1)
-        if not found or found[0].recorded_at >= moment:
-            high = middle
-        else:
-            low = found[0].seq + 1
-    return low
+    place = await first_event_since(store, moment)
+    return place.seq if place else 1
 
 
 # --- rows -------------------------------------------------------------------------------------------------------------

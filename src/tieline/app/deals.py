@@ -16,7 +16,7 @@ from tieline.app.views.dealfile import moments
 from tieline.app.views.standing import standing
 from tieline.app.views.trace import waiting
 from tieline.engine.ports import Batch, Store
-from tieline.engine.records import ChangedDeal, ListedDeal, RunState
+from tieline.engine.records import OPEN_RUNS, ChangedDeal, ListedDeal
 from tieline.errors import TielineError
 from tieline.events import OpportunityWon, event_name
 from tieline.storage.searching import fold
@@ -27,7 +27,6 @@ AT_ONCE = 25
 REST = 2.0
 """After each page of lines the follower rests so many times as long as it worked: runs come first."""
 LONGEST = 300
-_OPEN = [state for state in RunState if not state.ended]
 
 _log = structlog.get_logger("tieline.deals")
 
@@ -81,7 +80,7 @@ async def line_of(store: Store, deal: str) -> ListedDeal | None:
     rows = DealRows(
         deal=deal,
         events=events,
-        runs=await store.runs(correlation_id=deal, states=_OPEN, limit=MOST),
+        runs=await store.runs(correlation_id=deal, states=OPEN_RUNS, limit=MOST),
         effects=await store.effects(correlation_id=deal, limit=MOST),
         cases=await store.cases(correlation_id=deal),
         references={},

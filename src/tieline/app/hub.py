@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from typing import Any
 
-import structlog
 import uvicorn
 from litestar import Litestar
 from litestar.config.csrf import CSRFConfig
@@ -36,8 +35,6 @@ from tieline.web.session import CSRF, cookie_name
 
 GOODBYE_S = 5
 """How long a sender that is slow may hold up the end of the hub."""
-
-_log = structlog.get_logger("tieline.hub")
 
 
 @asynccontextmanager

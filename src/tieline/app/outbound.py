@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-_REFERENCES = ("env:", "file:")
+SECRET_SCHEMES = ("env:", "file:")
+"""How a value begins that only says where a secret is."""
 
 
 class SmtpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,13 +55,7 @@ class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             b64decode(self.secret.removeprefix("whsec_") if self.secret.startswith("whsec_") else "", validate=True)
         except ValueError as error:
             raise ValueError("secret of a webhook begins with whsec_ and is no base 64") from error
-        address = urlsplit(self.url)
-        if self.url.startswith(_REFERENCES):
-            return
-        if address.scheme not in ("http", "https") or not address.hostname:
-            raise ValueError("url of a webhook must be an http or https address")
-        if address.scheme == "http" and address.hostname not in LOOPBACK and not self.allow_http:
-            raise ValueError(f"url of a webhook on {address.hostname} must be https, or `allow_http = true`")
+        _check_address("url of a webhook", self.url, self.allow_http)
 
     def __repr__(self) -> str:
         return "WebhookSettings()"
@@ -108,10 +103,15 @@ class TelemetrySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     allow_http: bool = False
 
     def __post_init__(self) -> None:
-        address = urlsplit(self.otlp_endpoint)
-        if not self.otlp_endpoint or self.otlp_endpoint.startswith(_REFERENCES):
-            return
-        if address.scheme not in ("http", "https") or not address.hostname:
-            raise ValueError('otlp_endpoint must be like "https://collector.example.com:4318"')
-        if address.scheme == "http" and address.hostname not in LOOPBACK and not self.allow_http:
-            raise ValueError(f"otlp_endpoint on {address.hostname} must be https, or `allow_http = true`")
+        if self.otlp_endpoint:
+            _check_address("otlp_endpoint", self.otlp_endpoint, self.allow_http)
+
+
+def _check_address(name: str, url: str, allow_http: bool) -> None:
+    if url.startswith(SECRET_SCHEMES):
+        return
+    address = urlsplit(url)
+    if address.scheme not in ("http", "https") or not address.hostname:
+        raise ValueError(f'{name} must be an address like "https://host.example.com"')
+    if address.scheme == "http" and address.hostname not in LOOPBACK and not allow_http:
+        raise ValueError(f"{name} on {address.hostname} must be https, or `allow_http = true`")

@@ -11,6 +11,9 @@ import msgspec
 
 from tieline.errors import TielineError
 
+PEOPLE = "people"
+"""The source of what people told the log."""
+
 
 class Permission(StrEnum):
     """What may be done; also the scopes of API tokens."""
@@ -56,15 +59,13 @@ class NotAllowed(TielineError):
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """A person who acts, under the name that the audit trail keeps.
 
-    `scopes` narrow what a token may do (None: everything the roles allow). `via` is how they came: page, token, or
-    command line.
+    `scopes` narrow what a token may do (None: everything the roles allow).
     """
 
     name: str
     roles: frozenset[Role]
     email: str = ""
     scopes: frozenset[Permission] | None = None
-    via: str = "page"
 
     def may(self, permission: Permission) -> bool:
         """Whether this person may do it, as they came."""
@@ -86,7 +87,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
 
 def local_principal(name: str) -> Principal:
     """Whoever runs a command on the machine: who can write the project's files may do everything."""
-    return Principal(name=name, roles=frozenset(Role), via="command line")
+    return Principal(name=name, roles=frozenset(Role))
 
 
 def _either(names: list[str]) -> str:

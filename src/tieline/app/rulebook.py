@@ -7,18 +7,20 @@ hub has run on it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import structlog
 
 from tieline.app.project import Project
 from tieline.engine.lanes import cancel
 from tieline.engine.ports import Batch, Store
 from tieline.engine.records import RuleVersion
+from tieline.errors import TielineError
 from tieline.events import LoggedEvent, ValueMapCorrected, decode_event, event_name
 from tieline.mapping import MappingSet, ValueMap
 from tieline.mapping.corrections import Correction, Corrections
@@ -44,6 +46,8 @@ class RuleKind(StrEnum):
 POLICIES = (RuleKind.OWNERSHIP, RuleKind.ROUTES, RuleKind.VALIDATION, RuleKind.APPROVALS, RuleKind.CATALOGUE)
 """One file each, `policies/<kind>.yaml`, under the name of its kind."""
 
+_log = structlog.get_logger("tieline.rules")
+
 
 async def read_corrections(store: Store, corrections: Corrections) -> None:
     """Every correction of the log that was not taken into account yet."""
@@ -59,6 +63,11 @@ async def corrected_mappings(mappings: MappingSet, store: Store) -> MappingSet:
     corrections = Corrections()
     await read_corrections(store, corrections)
     return mappings.with_corrections(corrections)
+
+
+def users_of(mappings: MappingSet, name: str) -> list[str]:
+    """The tables that look something up in a value map."""
+    return sorted(table.name for table in mappings.tables.values() if name in lookups_in(table.rules))
 
 
 def policy_file(project: Project, kind: RuleKind) -> Path:
@@ -80,7 +89,7 @@ class Rulebook:
         found = list(self._policies(now))
         for file in self._project.mappings.value_maps.values():
             found += self._map_versions(file, held.get(file.name), now)
-        found += self._tables(self._resources.mappings, set(self._resources.mappings.tables), now)
+        found += self._tables(self._resources.mappings, self._resources.mappings.tables, now)
         if fresh := _changes(found, held):
             await self._store.commit(Batch(rules=fresh))
         self._task = asyncio.create_task(self._keep_forever())
@@ -101,9 +110,14 @@ class Rulebook:
         while True:
             mappings, made, name = await self._waiting.get()
             value_map = mappings.value_maps[name]
-            users = {t.name for t in mappings.tables.values() if name in lookups_in(t.rules)}
             version = _map_version(value_map, write_value_map(value_map), made, made.at)
-            await self._store.commit(Batch(rules=[version, *self._tables(mappings, users, made.at, made)]))
+            try:
+                tables = self._tables(mappings, users_of(mappings, name), made.at, made)
+                await self._store.commit(Batch(rules=[version, *tables]))
+            except (TielineError, OSError) as error:
+                # a later version, kept, would hide this one from the next start, which makes up what is missing
+                _log.error("versions are kept again at the next start", table=value_map.label, reason=str(error))
+                return
 
     def _map_versions(self, file: ValueMap, held: RuleVersion | None, now: datetime) -> Iterator[RuleVersion]:
         """Those that corrections made since the one that is held, then the one that is in force."""
@@ -121,7 +135,7 @@ class Rulebook:
             yield _map_version(value_map, write_value_map(value_map), made[-1], now)
 
     def _tables(
-        self, mappings: MappingSet, names: set[str], now: datetime, made: Correction | None = None
+        self, mappings: MappingSet, names: Iterable[str], now: datetime, made: Correction | None = None
     ) -> Iterator[RuleVersion]:
         for name in sorted(names):
             mapping = mappings.mapping(name)

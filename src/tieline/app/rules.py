@@ -13,17 +13,17 @@ from pathlib import Path
 import msgspec
 
 from tieline.app import cases
-from tieline.app.duties import CORRECTED_MAP
-from tieline.app.principal import Permission, Principal
+from tieline.app.principal import PEOPLE, Permission, Principal
+from tieline.app.rulebook import users_of
+from tieline.app.views.case import causes_of
 from tieline.app.views.rules_read import RulesView, file_of_map
-from tieline.engine.cases import CORRECT_MAP, RETRY
+from tieline.engine.cases import CORRECT_MAP
 from tieline.engine.ports import Batch, Store
 from tieline.engine.records import CaseRow, CaseState
 from tieline.errors import ConcurrencyConflict, ConfigurationError, TielineError
 from tieline.events import CorrectionsExported, Event, make_event
 from tieline.mapping import ValueMap
 from tieline.mapping.corrections import Standing
-from tieline.mapping.rule_text import lookups_in
 from tieline.mapping.value_map_text import edit_value_map, write_value_map
 
 MOST_RELEASED = 1_000
@@ -82,7 +82,7 @@ async def preview_correction(view: RulesView, name: str, key: str, cells: dict[s
         before=value_map.cells(key),
         after=after,
         cases=await _waiting_for(view, name, key) if after else [],
-        tables=sorted(t.name for t in view.mappings.tables.values() if name in lookups_in(t.rules)),
+        tables=users_of(view.mappings, name),
     )
 
 
@@ -107,16 +107,10 @@ async def correct(
     plan = await preview_correction(view, name, key, cells)
     if seen not in (None, plan.before):
         raise ConcurrencyConflict(f"{plan.key!r} was set to something else meanwhile; look at it again, then decide")
-    first, *others = dict.fromkeys([*(case.cause for case in plan.cases), ""])
-    value_map, why = map_in_force(view, name), reason.strip()
-    released = await cases.correct_value_map(
-        store, value_map, plan.key, plan.after, by=by, reason=why, cause=first or None
+    causes, why = {case.cause for case in plan.cases}, reason.strip()
+    return await cases.correct_value_map(
+        store, map_in_force(view, name), plan.key, plan.after, by=by, reason=why, causes=sorted(causes)
     )
-    for cause in filter(None, others):
-        held = [case for case in plan.cases if case.cause == cause]
-        what = {CORRECTED_MAP: name, "key": plan.key}
-        released += await cases.decide(store, held, RETRY, by=by, reason=why, arguments=what)
-    return released
 
 
 async def undo(view: RulesView, store: Store, name: str, seq: int, *, by: Principal, reason: str) -> list[str]:
@@ -193,14 +187,9 @@ def _ordered(cells: dict[str, str], columns: Sequence[str]) -> dict[str, str]:
 
 
 async def _waiting_for(view: RulesView, name: str, key: str) -> list[CaseRow]:
-    """The open cases that wait for this entry: a table missed it, or a rule that names it was broken."""
-    causes = [f"unmapped:{name}:{key}"]
-    for rule in view.project.validation.rules:
-        before, slot, rest = rule.cause.text.partition("{")
-        if slot and rest.endswith("}") and rest.count("{") == 0:
-            causes.append(f"{before}{key}")
+    """The open cases that wait for this entry."""
     found: dict[str, CaseRow] = {}
-    for cause in dict.fromkeys(causes):
+    for cause in dict.fromkeys(causes_of(view.project, name, key)):
         for case in await view.store.cases(states=[CaseState.OPEN], cause=cause, limit=MOST_RELEASED):
             if CORRECT_MAP in case.actions:
                 found[case.id] = case
@@ -252,4 +241,4 @@ def _write(file: Path, text: str) -> None:
 def _exported(plan: MapExport, by: Principal) -> Event:
     data = CorrectionsExported(value_map=plan.value_map, keys=sorted(plan.changed), up_to=plan.up_to, by=by.name)
     now = datetime.now(UTC)
-    return make_event(data, source=cases.SOURCE, id=f"map/{plan.value_map}/exported/{now.isoformat()}", time=now)
+    return make_event(data, source=PEOPLE, id=f"map/{plan.value_map}/exported/{now.isoformat()}", time=now)

@@ -1,6 +1,7 @@
 """Settings: one frozen tree from tieline.toml and the environment. Nothing else reads `os.environ`.
 
-Secrets are references: "env:NAME" or "file:path"; they are resolved here and kept out of every repr and error.
+Secrets are references: "env:NAME" or "file:path"; they are resolved here and kept out of every repr and error. The
+sections [alerts] and [telemetry] are defined in outbound.py, [access] in entrance.py.
 """
 
 from __future__ import annotations
@@ -16,11 +17,17 @@ from urllib.parse import urlsplit
 import msgspec
 
 from tieline.app.entrance import AccessSettings, OidcSettings
-from tieline.app.outbound import LOOPBACK, AlertSettings, SmtpSettings, TelemetrySettings, WebhookSettings
+from tieline.app.outbound import (
+    LOOPBACK,
+    SECRET_SCHEMES,
+    AlertSettings,
+    SmtpSettings,
+    TelemetrySettings,
+    WebhookSettings,
+)
 from tieline.errors import ConfigurationError
 
 FILE_NAME = "tieline.toml"
-SECRET_SCHEMES = ("env:", "file:")
 _SECRET_WORDS = ("secret", "password", "private_key", "token")
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -216,21 +223,18 @@ class _Reader:
     def alerts(self, tree: dict[str, Any]) -> AlertSettings:
         webhooks = self.section(tree, "webhooks")
         for name in webhooks:
-            self.resolved(f"alerts.webhooks.{name}", self.section(webhooks, name), WebhookSettings)
-            webhooks[name] = self.secrets(f"alerts.webhooks.{name}", webhooks[name])
+            place = f"alerts.webhooks.{name}"
+            webhooks[name] = self.resolved(place, self.section(webhooks, name), WebhookSettings)
         if smtp := self.section(tree, "smtp"):
-            self.resolved("alerts.smtp", smtp, SmtpSettings)
-            tree = {**tree, "smtp": self.secrets("alerts.smtp", smtp)}
+            tree = {**tree, "smtp": self.resolved("alerts.smtp", smtp, SmtpSettings)}
         self.only(tree, AlertSettings.__struct_fields__, "alerts.")
         return self.convert({**tree, "webhooks": webhooks}, AlertSettings, "alerts")
 
     def resolved(self, place: str, tree: dict[str, Any], kind: type[S]) -> S:
         """A section whose values may refer to secrets."""
         self.only(tree, kind.__struct_fields__, f"{place}.")
-        return self.convert(self.secrets(place, tree), kind, place)
-
-    def secrets(self, place: str, tree: dict[str, Any]) -> dict[str, Any]:
-        return {key: self._secret(f"{place}.{key}", key, value) for key, value in tree.items()}
+        held = {key: self._secret(f"{place}.{key}", key, value) for key, value in tree.items()}
+        return self.convert(held, kind, place)
 
     def number(self, place: str, value: Any) -> float:
         """A number of seconds. Raises ConfigurationError."""

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from tieline.app.connectors import Checked, check_connections
-from tieline.app.principal import Permission, Principal
+from tieline.app.principal import PEOPLE, Permission, Principal
 from tieline.app.project import Project
 from tieline.app.views.words import SWEEP
 from tieline.connectors.sdk import KeepsCalls, Recent, TokenAge
@@ -25,7 +25,6 @@ from tieline.engine.records import Cursor, Effect, EffectState, Hold, LaneStatus
 from tieline.errors import ConcurrencyConflict, ConfigurationError
 from tieline.events import ConnectionHeld, ConnectionReleased, EventData, LoggedEvent, VendorNotified, make_event
 
-SOURCE = "people"
 LOOK_BACK = 1_000
 """How many of the newest notifications are searched for a system's last webhook."""
 MOST_SHOWN = 100
@@ -210,7 +209,7 @@ def known_system(project: Project, name: str) -> None:
 
 async def _tell(store: Store, data: EventData, now: datetime) -> None:
     name = f"{type(data).__name__}/{data.subject()}/{uuid.uuid4()}"
-    await store.commit(Batch(events=[make_event(data, source=SOURCE, id=name, time=now)]))
+    await store.commit(Batch(events=[make_event(data, source=PEOPLE, id=name, time=now)]))
 
 
 def _health(lane: LaneStatus | None, hold: Hold | None, now: datetime) -> tuple[str, str, datetime | None]:

@@ -20,6 +20,7 @@ import msgspec
 import structlog
 
 from tieline.app.outbound import TelemetrySettings
+from tieline.app.principal import PEOPLE
 from tieline.app.project import Project
 from tieline.app.wiring import Seam
 from tieline.connectors.sdk import KeepsCalls
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.id_generator import IdGenerator
     from opentelemetry.trace import SpanContext
 
-OWN = ("tieline", "people")
+OWN = ("tieline", PEOPLE)
 """Sources of events that came from no system."""
 EXPORT_WITHIN_S = 3.0
 MOST_QUEUED = 10_000

@@ -14,7 +14,7 @@ from itertools import count
 
 import msgspec
 
-from tieline.app.principal import Permission, Principal
+from tieline.app.principal import PEOPLE, Permission, Principal
 from tieline.app.project import Project
 from tieline.app.settings import Settings
 from tieline.app.wiring import make_resources, open_reader
@@ -22,7 +22,7 @@ from tieline.engine.cases import case_id
 from tieline.engine.fitting import Fitting
 from tieline.engine.ports import Batch, Store
 from tieline.engine.process import Process
-from tieline.engine.records import CaseState, InFlight, RunRow, RunState
+from tieline.engine.records import OPEN_RUNS, CaseState, InFlight, RunRow
 from tieline.engine.versions import Versions, to_keep
 from tieline.errors import ConfigurationError
 from tieline.events import MoveRequested, make_event
@@ -30,7 +30,6 @@ from tieline.storage.memory import MemoryStore
 
 CURRENT = "current"
 _Key = tuple[str, str]
-_OPEN = tuple(state for state in RunState if not state.ended)
 
 
 class VersionLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,7 +120,7 @@ async def request_moves(
                 by=by.name,
                 reason=reason,
             ),
-            source="people",
+            source=PEOPLE,
             id=f"move/{move.run}/{uuid.uuid4()}",
             time=now,
         )
@@ -180,7 +179,7 @@ async def _chosen(store: Store, process: str, run: str) -> list[RunRow]:
         return [row]
     if not process:
         raise ConfigurationError("name a process with --process, or a run with --run")
-    return await store.runs(process=process, states=_OPEN, limit=1_000_000)
+    return await store.runs(process=process, states=OPEN_RUNS, limit=1_000_000)
 
 
 async def _known(project: Project, store: Store, process: str) -> list[str]:

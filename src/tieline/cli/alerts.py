@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,10 +12,8 @@ from tieline.app.alerts import use
 from tieline.app.alerts.channels import Sender
 from tieline.app.alerts.post import DEFAULT
 from tieline.app.project import load_project
-from tieline.app.settings import Settings, find_project, load_settings
-from tieline.app.wiring import open_reader
+from tieline.cli.opening import open_settings, stored
 from tieline.cli.output import AsJson, Environment, ProjectFolder, out, print_json, run
-from tieline.errors import ConfigurationError
 
 alerts = typer.Typer(help="What stands that needs somebody, and who was told of it.", invoke_without_command=True)
 
@@ -26,25 +23,22 @@ def register(app: typer.Typer) -> None:
 
 
 @alerts.callback()
-def default(context: typer.Context, folder: ProjectFolder = None, as_json: AsJson = False) -> None:
+def default(
+    context: typer.Context, folder: ProjectFolder = None, environment: Environment = "", as_json: AsJson = False
+) -> None:
     """What stands that needs somebody, and who was told of it. Without a command: the list."""
     if context.invoked_subcommand is None:
-        list_alerts(folder=folder, as_json=as_json)
+        list_alerts(folder=folder, environment=environment, as_json=as_json)
 
 
 @alerts.command("list")
 def list_alerts(folder: ProjectFolder = None, environment: Environment = "", as_json: AsJson = False) -> None:
     """What stands now, for whom it is, and who was told when."""
-    settings = load_settings(find_project(folder or Path.cwd()), environment, secrets=False)
-    if not settings.database.is_file():
-        raise ConfigurationError(f"{settings.database} is not there: nothing has happened yet; `tieline up` starts it")
+    settings = open_settings(folder, environment)
 
     async def work() -> list[use.Alert]:
-        store = open_reader(settings)
-        try:
+        async with stored(settings) as store:
             return await use.list_alerts(load_project(settings), store, datetime.now(UTC))
-        finally:
-            await store.close()
 
     found = run(work())
     if as_json:
@@ -69,8 +63,9 @@ def send_test(
     as_json: AsJson = False,
 ) -> None:
     """Send a test message over every way to somebody, and say what each server answered."""
-    settings = load_settings(find_project(folder or Path.cwd()), environment)
-    tried = run(use.try_ways(settings.alerts, to, _sender(settings), datetime.now(UTC)))
+    settings = open_settings(folder, environment, secrets=True)
+    sender = Sender(project=settings.name, url=settings.hub.address())
+    tried = run(use.try_ways(settings.alerts, to, sender, datetime.now(UTC)))
     if as_json:
         print_json(tried)
     else:
@@ -87,8 +82,3 @@ def _heard(alert: use.Alert) -> str:
     told = [f"{h.recipient} told {h.told_at:%d %b %H:%M} UTC" for h in alert.heard if h.told_at]
     waiting = [f"{h.recipient} not told yet" for h in alert.heard if not h.told_at]
     return "; ".join([*told, *waiting])
-
-
-def _sender(settings: Settings) -> Sender:
-    hub = settings.hub
-    return Sender(project=settings.name, url=hub.public_url.rstrip("/") or f"http://{hub.host}:{hub.port}")

@@ -12,13 +12,12 @@ from rich.markup import escape
 
 from tieline.app.archive import Moved, archive_runs
 from tieline.app.export import TABLES, FolderCheck, check_folder, export
-from tieline.app.settings import Settings, find_project, load_settings
-from tieline.app.wiring import open_reader
+from tieline.app.settings import Settings
+from tieline.cli.opening import begun, open_settings, stored
 from tieline.cli.output import AsJson, Environment, ProjectFolder, err, out, print_json, print_table, progress, run
 from tieline.engine.records import ArchiveFile, EndedMonth
 from tieline.errors import ConfigurationError
 from tieline.storage.archive import Manifest
-from tieline.storage.sqlite import SqliteStore
 
 archive = typer.Typer(invoke_without_command=True)
 
@@ -43,7 +42,7 @@ def archive_ended(
     """
     if context.invoked_subcommand is not None:
         return
-    settings, moment = _settings(folder, environment), _moment(before, older_than)
+    settings, moment = open_settings(folder, environment), _moment(before, older_than)
     months = run(_months(settings, moment))
     moved = _move(settings, moment, sum(month.runs for month in months)) if yes else None
     if as_json:
@@ -59,21 +58,15 @@ def archive_ended(
 
 
 async def _months(settings: Settings, before: datetime) -> list[EndedMonth]:
-    store = open_reader(settings)
-    try:
+    async with stored(settings) as store:
         return await store.ended_months(before)
-    finally:
-        await store.close()
 
 
 def _move(settings: Settings, before: datetime, runs: int) -> Moved:
     async def work() -> Moved:
-        store = SqliteStore(settings.database, archive=settings.archive_folder)
-        try:
+        async with stored(settings, write=True) as store:
             with progress("archiving runs", runs) as advance:
                 return await archive_runs(store, store.archive, before, advance)
-        finally:
-            await store.close()
 
     return run(work())
 
@@ -103,16 +96,13 @@ def export_tables(
     as_json: AsJson = False,
 ) -> None:
     """Write the log and the ledger as Parquet files, whole rows, for a warehouse or an auditor. Nothing is moved."""
-    settings = _settings(folder, environment)
+    settings = open_settings(folder, environment)
 
     async def work() -> Manifest:
-        store = open_reader(settings)
-        try:
+        async with stored(settings) as store:
             with progress("exporting rows", None) as advance:
                 names = [name.strip() for name in tables.split(",")]
                 return await export(store, to, names, month, lambda file: advance(file.rows))
-        finally:
-            await store.close()
 
     made = run(work())
     if as_json:
@@ -133,7 +123,7 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Check an export or the archive: each file is as it was written, exported events follow from each other."""
-    found = check_folder(of or _settings(folder, environment).archive_folder)
+    found = check_folder(of or begun(open_settings(folder, environment)).archive_folder)
     if as_json:
         print_json({**_as_dict(found), "ok": found.ok})
     else:
@@ -161,13 +151,6 @@ def _print_check(found: FolderCheck) -> None:
 
 
 # --- shared -----------------------------------------------------------------------------------------------------------
-
-
-def _settings(folder: Path | None, environment: str) -> Settings:
-    settings = load_settings(find_project(folder or Path.cwd()), environment, secrets=False)
-    if not settings.database.is_file():
-        raise ConfigurationError(f"{settings.database} is not there: nothing has happened yet in this project")
-    return settings
 
 
 def _moment(before: str, older_than: str) -> datetime:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +11,7 @@ from rich.markup import escape
 
 from tieline.app.backup import back_up
 from tieline.app.backup import restore as put_back
-from tieline.app.settings import find_project, load_settings
+from tieline.cli.opening import By, acting, open_settings
 from tieline.cli.output import AsJson, Environment, ProjectFolder, out, print_json, run
 from tieline.storage.copies import Contents
 
@@ -29,7 +28,7 @@ def backup(
     as_json: AsJson = False,
 ) -> None:
     """Copy the database, also while the hub works on it; the copy is read through before it is called one."""
-    target, contents = back_up(_database(folder, environment), to)
+    target, contents = back_up(open_settings(folder, environment).database, to)
     if as_json:
         print_json({"file": str(target), **msgspec.to_builtins(contents)})
         return
@@ -38,15 +37,15 @@ def backup(
 
 def restore(
     file: Annotated[Path, typer.Argument(help="A backup, as `tieline backup` made it.")],
-    by: Annotated[str, typer.Option(help="Who restores; default: you.")] = "",
+    by: By = "",
     reason: Annotated[str, typer.Option("--reason", "-r", help="Why; kept in the log.")] = "",
     folder: ProjectFolder = None,
     environment: Environment = "",
     as_json: AsJson = False,
 ) -> None:
     """Put a backup in the place of the database while no hub runs; the replaced file is kept beside it."""
-    database = _database(folder, environment)
-    done = run(put_back(database, file, by=by or getpass.getuser(), reason=reason))
+    database = open_settings(folder, environment).database
+    done = run(put_back(database, file, by=acting(by).name, reason=reason))
     told = done.told
     if as_json:
         print_json({"database": str(database), "kept": str(done.kept or ""), **msgspec.to_builtins(told)})
@@ -60,10 +59,6 @@ def restore(
         "decided since then must be decided again",
         soft_wrap=True,
     )
-
-
-def _database(folder: Path | None, environment: str) -> Path:
-    return load_settings(find_project(folder or Path.cwd()), environment, secrets=False).database
 
 
 def _words(contents: Contents) -> str:

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import getpass
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
 import typer
-from rich.markup import escape
 
 from tieline.app import cases as use
-from tieline.app.principal import Principal, local_principal
-from tieline.app.project import load_project
-from tieline.app.settings import find_project, load_settings
-from tieline.app.views.words import figure
+from tieline.app.project import Project
+from tieline.app.settings import Settings
 from tieline.app.wiring import make_resources, replay_corrections
-from tieline.cli.output import AsJson, ProjectFolder, out, print_json, print_table, run
+from tieline.cli.cases_text import print_case, print_each, print_groups
+from tieline.cli.opening import By, acting, open_project, open_settings, stored
+from tieline.cli.output import AsJson, Environment, ProjectFolder, out, print_json, run
 from tieline.engine.records import CaseFilter, CaseRow, CaseState
 from tieline.processes.resources import Resources
 from tieline.storage.sqlite import SqliteStore
@@ -28,7 +23,6 @@ CaseId = Annotated[str | None, typer.Argument(help="The case, as `tieline cases`
 Cause = Annotated[str | None, typer.Option(help="All open cases of this cause instead of one case.")]
 OfClass = Annotated[str | None, typer.Option("--class", help="All open cases of this class instead of one case.")]
 Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; kept with the decision.")]
-By = Annotated[str, typer.Option(help="Who decides; default: you.")]
 
 MOST_LISTED = 1_000
 
@@ -40,15 +34,18 @@ def register(app: typer.Typer) -> None:
 
 
 @cases.callback()
-def default(context: typer.Context, folder: ProjectFolder = None, as_json: AsJson = False) -> None:
+def default(
+    context: typer.Context, folder: ProjectFolder = None, environment: Environment = "", as_json: AsJson = False
+) -> None:
     """What waits for a person: list, show, decide. Without a command: the open cases by cause."""
     if context.invoked_subcommand is None:
-        list_cases(folder=folder, as_json=as_json)
+        list_cases(folder=folder, environment=environment, as_json=as_json)
 
 
 @cases.command("list")
 def list_cases(
     folder: ProjectFolder = None,
+    environment: Environment = "",
     case_class: Annotated[str | None, typer.Option("--class", help="Only this class.")] = None,
     owner: Annotated[str | None, typer.Option(help="Only what this owner must decide.")] = None,
     state: Annotated[CaseState, typer.Option(help="Open ones, or those decided or closed.")] = CaseState.OPEN,
@@ -61,104 +58,45 @@ def list_cases(
     wanted = CaseFilter(state=state, case_class=case_class, owner=owner, due_by=now if overdue else None)
 
     async def by_cause() -> list[use.CaseGroup]:
-        async with _store(folder) as store:
+        async with stored(open_settings(folder, environment)) as store:
             return await use.groups(store, wanted, now, MOST_LISTED)
 
     async def one_by_one() -> use.CasePage:
-        async with _store(folder) as store:
+        async with stored(open_settings(folder, environment)) as store:
             return await use.page(store, wanted, limit=MOST_LISTED)
 
     if each or state is CaseState.CLOSED:  # what is closed is history: newest first
-        _show_each(run(one_by_one()), as_json)
-    else:
-        _show_groups(run(by_cause()), state, as_json)
-
-
-def _show_each(page: use.CasePage, as_json: bool) -> None:
-    if as_json:
-        print_json(msgspec.to_builtins(page.cases))
+        page = run(one_by_one())
+        if as_json:
+            print_json(page.cases)
+        else:
+            print_each(page)
         return
-    rows = [[c.id, c.case_class, c.owner, _age(c), c.amount, escape(c.message)] for c in page.cases]
-    print_table("", ["case", "class", "owner", "age", "amount", "what happened"], rows)
-    if page.after:
-        out.print(f"the first {MOST_LISTED:,}; there are more: narrow them down with --class, --owner or --overdue")
-
-
-def _show_groups(found: list[use.CaseGroup], state: CaseState, as_json: bool) -> None:
+    found = run(by_cause())
     if as_json:
-        print_json([{**msgspec.to_builtins(g.of), "example": msgspec.to_builtins(g.example)} for g in found])
-    elif not found:
-        out.print(f"no {state} cases" + (": nothing waits for a person" if state is CaseState.OPEN else ""))
-    for group in found if not as_json else []:
-        count = f"{group.of.count:,} cases" if group.of.count > 1 else "1 case"
-        late = f", [red]{group.of.overdue:,} overdue[/]" if group.of.overdue else ""
-        money = "".join(f", {figure(sum_of)} {currency}" for currency, sum_of in group.of.money.items())
-        out.print(
-            f"[bold]{escape(group.of.cause)}[/]  {count}{money}, oldest {_age(group.example)}, "
-            f"owner {escape(group.of.owner)}{late}"
-        )
-        out.print(f"  {group.example.message.splitlines()[0]}", markup=False, soft_wrap=True)
-        out.print(f"  e.g. {group.example.id}  next: {group.example.next_step}", markup=False, soft_wrap=True)
+        print_json([{**msgspec.to_builtins(group.of), "example": group.example} for group in found])
+    else:
+        print_groups(found, state)
 
 
 @cases.command()
 def show(
-    case_id: Annotated[str, typer.Argument(help="The case.")], folder: ProjectFolder = None, as_json: AsJson = False
+    case_id: Annotated[str, typer.Argument(help="The case.")],
+    folder: ProjectFolder = None,
+    environment: Environment = "",
+    as_json: AsJson = False,
 ) -> None:
     """One case: what happened, the document, the candidates, and what may be done."""
 
     async def work() -> CaseRow:
-        async with _store(folder) as store:
+        async with stored(open_settings(folder, environment)) as store:
             return await use.get_case(store, case_id)
 
     case = run(work())
     if as_json:
-        print_json(msgspec.to_builtins(case))
+        print_json(case)
         return
-    out.print(f"[bold]{case.id}[/]  {case.case_class}  [{_colour(case)}]{case.state}[/]")
-    out.print(case.message, markup=False, soft_wrap=True)
-    due = f"{case.due_at:%Y-%m-%d %H:%M} UTC"
-    print_table(
-        "",
-        ["", ""],
-        [
-            ["deal", case.correlation_id],
-            ["amount", case.amount],
-            ["owner", case.owner + (f" (escalated {case.escalated_at:%Y-%m-%d %H:%M})" if case.escalated_at else "")],
-            ["opened", f"{case.opened_at:%Y-%m-%d %H:%M} UTC ({_age(case)} ago)"],
-            ["due", due + (f", then {case.escalate_to}" if case.escalate_to else "")],
-            ["next step", escape(case.next_step)],
-            [
-                "actions",
-                ", ".join(case.actions) if case.state is CaseState.OPEN else f"{case.decision} by {case.decided_by}",
-            ],
-            ["cause", escape(case.cause)],
-        ],
-    )
-    _print_details(case)
-
-
-def _print_details(case: CaseRow) -> None:
-    candidates = case.details.get("candidates")
-    if candidates:
-        mine = case.details.get("customer") or case.details["document"]
-        address = mine.get("billing_address", {})
-        rows = [
-            [
-                "ours",
-                escape(str(mine.get("name") or mine.get("title") or mine.get("number") or mine["id"])),
-                escape(", ".join(filter(None, (address.get(k, "") for k in ("street", "city", "country"))))),
-                "",
-            ]
-        ]
-        rows += [
-            [escape(c["external_id"]), escape(c["name"]), escape(c["address"]), c["matched_by"]] for c in candidates
-        ]
-        print_table("candidates", ["id", "name", "address", "matched by"], rows)
-    for finding in case.details.get("findings", []):
-        out.print(f"  - {finding['message']}", markup=False, soft_wrap=True)
-    if "document" in case.details:
-        out.print_json(data=case.details["document"])
+    print_case(case)
 
 
 def _decision_command(action: str, help_text: str) -> None:
@@ -170,9 +108,10 @@ def _decision_command(action: str, help_text: str) -> None:
         reason: Reason = "",
         by: By = "",
         folder: ProjectFolder = None,
+        environment: Environment = "",
         as_json: AsJson = False,
     ) -> None:
-        _decide(folder, (case_id, cause, case_class), action, by, reason, {}, as_json)
+        _decide(open_settings(folder, environment), (case_id, cause, case_class), action, by, reason, {}, as_json)
 
 
 for _action, _help in (
@@ -195,10 +134,19 @@ def link(
     reason: Reason = "",
     by: By = "",
     folder: ProjectFolder = None,
+    environment: Environment = "",
     as_json: AsJson = False,
 ) -> None:
     """It stands there already under this id: use that record."""
-    _decide(folder, (case_id, None, None), "link", by, reason, {"external_id": external_id}, as_json)
+    _decide(
+        open_settings(folder, environment),
+        (case_id, None, None),
+        "link",
+        by,
+        reason,
+        {"external_id": external_id},
+        as_json,
+    )
 
 
 @cases.command("send-again")
@@ -207,10 +155,11 @@ def send_again(
     reason: Reason = "",
     by: By = "",
     folder: ProjectFolder = None,
+    environment: Environment = "",
     as_json: AsJson = False,
 ) -> None:
     """You looked in the system, and the document does not stand there: send it again."""
-    _decide(folder, (case_id, None, None), "send-again", by, reason, {}, as_json)
+    _decide(open_settings(folder, environment), (case_id, None, None), "send-again", by, reason, {}, as_json)
 
 
 @cases.command("comment")
@@ -219,12 +168,13 @@ def comment_on(
     text: Annotated[str, typer.Argument(help="What you want to say.")],
     by: By = "",
     folder: ProjectFolder = None,
+    environment: Environment = "",
 ) -> None:
     """Say something about a case; it stays in its history and in the trace of the deal."""
 
     async def work() -> None:
-        async with _store(folder) as store:
-            await use.comment(store, await use.get_case(store, case_id), text, by=_who(by))
+        async with stored(open_settings(folder, environment), write=True) as store:
+            await use.comment(store, await use.get_case(store, case_id), text, by=acting(by))
 
     run(work())
     out.print(f"{case_id.upper()}: comment recorded")
@@ -237,12 +187,13 @@ def assign_to(
     reason: Reason = "",
     by: By = "",
     folder: ProjectFolder = None,
+    environment: Environment = "",
 ) -> None:
     """Give a case to somebody; its deadline stays as it is."""
 
     async def work() -> None:
-        async with _store(folder) as store:
-            await use.assign(store, await use.get_case(store, case_id), owner, by=_who(by), reason=reason)
+        async with stored(open_settings(folder, environment), write=True) as store:
+            await use.assign(store, await use.get_case(store, case_id), owner, by=acting(by), reason=reason)
 
     run(work())
     out.print(f"{case_id.upper()}: given to {owner}")
@@ -265,11 +216,20 @@ def correct(
     reason: Reason = "",
     by: By = "",
     folder: ProjectFolder = None,
+    environment: Environment = "",
     as_json: AsJson = False,
 ) -> None:
     """Correct the document of a case, or (--map) a value map, which releases every case of the cause."""
     if value_map is None:
-        _decide(folder, (case_id, cause, case_class), "correct", by, reason, _pairs(field or []), as_json)
+        _decide(
+            open_settings(folder, environment),
+            (case_id, cause, case_class),
+            "correct",
+            by,
+            reason,
+            _pairs(field or []),
+            as_json,
+        )
         return
     if key is None or (as_like is None) == (not column):
         raise typer.BadParameter("--map needs --key and either --like or --column")
@@ -277,11 +237,11 @@ def correct(
         raise typer.BadParameter("--map releases the cases of one cause: name a case or --cause, not --class")
 
     async def work() -> list[str]:
-        async with _store(folder) as store:
-            about = (await use.chosen(store, case_id, cause))[0].cause if case_id or cause else None
-            table = (await _resources(folder, store)).value_map(value_map)
+        async with stored(open_settings(folder, environment), write=True) as store:
+            about = [(await use.chosen(store, case_id, cause))[0].cause] if case_id or cause else []
+            table = (await _resources(open_project(folder, environment), store)).value_map(value_map)
             row = use.like(table, as_like) if as_like else _pairs(column or [])
-            return await use.correct_value_map(store, table, key, row, by=_who(by), reason=reason, cause=about)
+            return await use.correct_value_map(store, table, key, row, by=acting(by), reason=reason, causes=about)
 
     released = run(work())
     if as_json:
@@ -294,7 +254,7 @@ def correct(
 
 
 def _decide(
-    folder: Path | None,
+    settings: Settings,
     which: tuple[str | None, str | None, str | None],
     action: str,
     by: str,
@@ -303,9 +263,9 @@ def _decide(
     as_json: bool,
 ) -> None:
     async def work() -> list[str]:
-        async with _store(folder) as store:
+        async with stored(settings, write=True) as store:
             found = await use.chosen(store, *which)
-            return await use.decide(store, found, action, by=_who(by), reason=reason, arguments=arguments)
+            return await use.decide(store, found, action, by=acting(by), reason=reason, arguments=arguments)
 
     decided = run(work())
     if as_json:
@@ -315,22 +275,7 @@ def _decide(
     out.print(f"{what}: {action} recorded; the hub carries it out")
 
 
-def _who(by: str) -> Principal:
-    return local_principal(by or getpass.getuser())
-
-
-@asynccontextmanager
-async def _store(folder: Path | None) -> AsyncIterator[SqliteStore]:
-    settings = load_settings(find_project(folder or Path.cwd()), secrets=False)
-    store = SqliteStore(settings.database)
-    try:
-        yield store
-    finally:
-        await store.close()
-
-
-async def _resources(folder: Path | None, store: SqliteStore) -> Resources:
-    project = load_project(load_settings(find_project(folder or Path.cwd()), secrets=False))
+async def _resources(project: Project, store: SqliteStore) -> Resources:
     resources = make_resources(project, {})
     await replay_corrections(store, resources)
     return resources
@@ -341,15 +286,3 @@ def _pairs(texts: list[str]) -> dict[str, str]:
     if not all(pairs) or any("=" not in text for text in texts):
         raise typer.BadParameter("write NAME=VALUE")
     return pairs
-
-
-def _age(case: CaseRow) -> str:
-    age: timedelta = datetime.now(UTC) - case.opened_at
-    minutes = int(age.total_seconds() // 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // 1440} d"
-
-
-def _colour(case: CaseRow) -> str:
-    return {CaseState.OPEN: "red", CaseState.DECIDED: "yellow"}.get(case.state, "green")

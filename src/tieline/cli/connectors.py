@@ -10,7 +10,8 @@ from rich.markup import escape
 
 from tieline.app import connectors as use
 from tieline.app.skeleton import make_connector
-from tieline.cli.output import AsJson, Environment, ProjectFolder, open_project, out, print_json, print_table, run
+from tieline.cli.opening import open_project
+from tieline.cli.output import AsJson, Environment, ProjectFolder, out, print_json, print_table, run
 
 Connection = Annotated[str, typer.Argument(help="The connection, as tieline.toml names it.")]
 
@@ -90,7 +91,7 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Log in at each connection and tell who we are there. Changes nothing."""
-    found = run(use.check_connections(open_project(folder, environment), names or [], tuple(hide or ())))
+    found = run(use.check_connections(open_project(folder, environment, secrets=True), names or [], tuple(hide or ())))
     if as_json:
         print_json(found)
     else:
@@ -108,7 +109,7 @@ def drift(
     connection: Connection, folder: ProjectFolder = None, environment: Environment = "", as_json: AsJson = False
 ) -> None:
     """Compare the tables with the fields the system has now: unknown fields, other types, required ones unfilled."""
-    found = run(use.find_drift(open_project(folder, environment), connection))
+    found = run(use.find_drift(open_project(folder, environment, secrets=True), connection))
     if as_json:
         print_json({**_plain(found), "problems": [str(problem) for problem in found.problems]})
     else:

@@ -10,12 +10,12 @@ import msgspec
 import typer
 
 from tieline.app.deals import list_anew
-from tieline.app.settings import find_project, load_settings
+from tieline.app.settings import find_project
 from tieline.app.views.deals import Asked, DealPage, find_deals
 from tieline.app.views.reading import reading
 from tieline.app.views.words import span
+from tieline.cli.opening import open_settings, stored
 from tieline.cli.output import AsJson, Environment, ProjectFolder, out, print_json, print_table, run
-from tieline.storage.sqlite import SqliteStore
 
 deals = typer.Typer(help="The deals that were won, newest first; make their list anew.", invoke_without_command=True)
 
@@ -65,17 +65,14 @@ def _print(page: DealPage, as_json: bool) -> None:
 @deals.command()
 def rebuild(folder: ProjectFolder = None, environment: Environment = "", as_json: AsJson = False) -> None:
     """Have the hub make the list anew, from the log and the ledger; nothing else is touched."""
-    settings = load_settings(find_project(folder or Path.cwd()), environment, secrets=False)
 
     async def work() -> int:
-        store = SqliteStore(settings.database, archive=settings.archive_folder)
-        try:
+        async with stored(open_settings(folder, environment), write=True) as store:
             return await list_anew(store, store)
-        finally:
-            await store.close()
 
     number = run(work())
     if as_json:
         print_json({"to_list": number})
         return
-    out.print(f"{number} deals will be listed anew while the hub runs; until then the list shows their old lines")
+    told = f"{number} deals will be listed anew while the hub runs; until then the list shows their old lines"
+    out.print(told, soft_wrap=True)

@@ -15,7 +15,8 @@ from tieline.app.access.links import FIRST_ADMIN, FIRST_ADMIN_FOR
 from tieline.app.collector import calm_collector
 from tieline.app.logs import configure_logs
 from tieline.app.project import Project
-from tieline.cli.output import AsJson, Environment, ProjectFolder, err, open_project, print_json, run
+from tieline.cli.opening import open_project
+from tieline.cli.output import AsJson, Environment, ProjectFolder, err, print_json, run
 from tieline.errors import ConfigurationError
 
 sandbox = typer.Typer(help="Vendor sandboxes on loopback, for trying and testing.", no_args_is_help=True)
@@ -34,7 +35,7 @@ def up(
 ) -> None:
     """Run the hub of a project: worker, HTTP intake and sweeps, until Ctrl-C."""
     configure_logs()
-    run(_up(open_project(folder, environment), port, as_json))
+    run(_up(open_project(folder, environment, secrets=True), port, as_json))
 
 
 async def _up(project: Project, port: int | None, as_json: bool) -> None:
@@ -47,19 +48,19 @@ async def _up(project: Project, port: int | None, as_json: bool) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     async with running(project, port) as (desk, url):
+        pages = project.settings.hub.public_url.rstrip("/") or url
         connections = {name: f"{url}/intake/{name}" for name in project.settings.connections}
         if as_json:
-            print_json({"url": url, "pages": url, "intake": connections, "database": str(project.settings.database)})
+            print_json({"url": url, "pages": pages, "intake": connections, "database": str(project.settings.database)})
             sys.stdout.flush()
         err.print(f"hub of [bold]{project.settings.name}[/] is up at {url}")
         for name, address in connections.items():
             err.print(f"  {name}: webhooks to {address}")
-        err.print(f"  pages: {project.settings.hub.public_url or url}")
+        err.print(f"  pages: {pages}")
         if not desk.demo and not desk.access.users.has_admin():
             link = await desk.access.links.make(FIRST_ADMIN, FIRST_ADMIN_FOR)
-            address = project.settings.hub.public_url or url
             err.print("  nobody can sign in yet: open this link within the hour to become the admin, it works once")
-            err.print(f"  {address}/welcome/{link}", markup=False, soft_wrap=True)
+            err.print(f"  {pages}/welcome/{link}", markup=False, soft_wrap=True)
         err.print("Ctrl-C stops it; `tieline status` in another window shows how it does")
         while not stop.is_set():
             if desk.worker.failure is not None:

@@ -16,9 +16,6 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from tieline.app.project import Project, load_project
-from tieline.app.settings import find_project, load_settings
-
 T = TypeVar("T")
 
 out = Console(highlight=False)
@@ -62,11 +59,6 @@ def progress(doing: str, total: int | None) -> Iterator[Callable[[int], None]]:
 def amount(value: Decimal) -> str:
     """12,345.60"""
     return f"{value:,.2f}"
-
-
-def open_project(folder: Path | None, environment: str = "") -> Project:
-    """The project a command is about. Raises ConfigurationError."""
-    return load_project(load_settings(find_project(folder or Path.cwd()), environment))
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

@@ -9,10 +9,10 @@ import typer
 from rich.markup import escape
 
 from tieline.app.alerts.use import unheard
-from tieline.app.project import Project, load_project
-from tieline.app.settings import find_project, load_settings
+from tieline.app.project import Project
 from tieline.app.template import DEFAULT, make_project
 from tieline.app.versions import left_behind
+from tieline.cli.opening import open_project
 from tieline.cli.output import AsJson, Environment, ProjectFolder, err, out, print_json, run
 from tieline.engine.records import InFlight
 from tieline.errors import ConfigurationError
@@ -42,9 +42,8 @@ def init(
 
 def check(folder: ProjectFolder = None, environment: Environment = "", as_json: AsJson = False) -> None:
     """Check settings, mapping tables, value maps, policies and processes without calling any system."""
-    root = find_project(folder or Path.cwd())
     try:
-        project = load_project(load_settings(root, environment, secrets=False))
+        project = open_project(folder, environment)
     except ProblemsFound as found:
         if as_json:
             print_json({"ok": False, "problems": [str(p) for p in found.problems]})
@@ -93,7 +92,7 @@ def _finishing(version: InFlight, project: Project) -> str:
 
 def run_examples(folder: ProjectFolder = None, environment: Environment = "", as_json: AsJson = False) -> None:
     """Run the examples inside the mapping tables."""
-    project = load_project(load_settings(find_project(folder or Path.cwd()), environment, secrets=False))
+    project = open_project(folder, environment)
     results = project.mappings.run_examples()
     failed = [r for r in results if not r.ok]
     if as_json:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -12,8 +11,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from tieline.app.principal import local_principal
-from tieline.app.project import load_project
+from tieline.app.principal import Principal
+from tieline.app.project import Project
 from tieline.app.replay import (
     ASKED,
     Group,
@@ -25,11 +24,10 @@ from tieline.app.replay import (
     progress_of,
     request_replay,
 )
-from tieline.app.settings import find_project, load_settings
 from tieline.app.views.reading import view_of
 from tieline.app.views.status import lock_holder
 from tieline.app.views.words import figure
-from tieline.app.wiring import open_store
+from tieline.cli.opening import By, acting, open_project, stored
 from tieline.cli.output import AsJson, Environment, ProjectFolder, err, out, print_json, progress, run
 from tieline.engine.ports import Store
 from tieline.engine.records import RunState
@@ -82,7 +80,7 @@ def replay(
     each: Annotated[bool, typer.Option("--each", help="Show each run that a filter matches, not groups.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only show what would be done.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="With --yes: stay until the hub has run them.")] = False,
-    by: Annotated[str, typer.Option(help="Who asks for it; default: the user of this shell.")] = "",
+    by: By = "",
     reason: Annotated[str, typer.Option(help="Why; kept in the log.")] = "",
     folder: ProjectFolder = None,
     environment: Environment = "",
@@ -92,7 +90,7 @@ def replay(
 
     Filters may be combined: --process post-invoice --since 2026-01-01 --case-class invoice-rejected.
     """
-    root = find_project(folder or Path.cwd())
+    project = open_project(folder, environment)
     wanted = Wanted(
         run=run_id,
         event=event,
@@ -106,23 +104,20 @@ def replay(
         cause=cause,
         limit=limit,
     )
-    run(_replay(root, environment, wanted, yes, wait, by or getpass.getuser(), reason, each, as_json))
+    run(_replay(project, wanted, yes, wait, acting(by), reason, each, as_json))
 
 
 async def _replay(
-    root: Path,
-    environment: str,
+    project: Project,
     wanted: Wanted,
     yes: bool,
     wait: bool,
-    by: str,
+    by: Principal,
     reason: str,
     each: bool,
     as_json: bool,
 ) -> None:
-    project = load_project(load_settings(root, environment, secrets=False))
-    store = open_store(project)
-    try:
+    async with stored(project.settings, write=True) as store:
         view = await view_of(project.settings, store)
         with progress("looking at runs", None) as advance:
             plan = await plan_replay(project, view, wanted, advance)
@@ -131,13 +126,11 @@ async def _replay(
         hub = lock_holder(project.settings.database)
         if yes and wait and hub is None:
             raise ConfigurationError("no hub works on this project, nothing was asked for; `tieline up` starts one")
-        who, now = local_principal(by), datetime.now(UTC)
-        asked = await request_replay(store, plan, by=who, reason=reason, now=now) if yes else []
+        now = datetime.now(UTC)
+        asked = await request_replay(store, plan, by=by, reason=reason, now=now) if yes else []
         if not as_json:
             _print_asked(plan, asked, hub)
         stand = await _until_run(store, asked) if wait and asked else {}
-    finally:
-        await store.close()
     if as_json:
         _print_json(plan, asked, stand)
     elif stand:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,16 +12,14 @@ import typer
 from rich.markup import escape
 
 from tieline.app import rules as use
-from tieline.app.principal import local_principal
-from tieline.app.project import load_project
-from tieline.app.settings import find_project, load_settings
 from tieline.app.views import rules_read
 from tieline.app.views.reading import view_with
 from tieline.app.views.rules_read import RuleLine, RulesView, Used
-from tieline.app.wiring import make_resources, open_reader, open_store, replay_corrections
+from tieline.app.wiring import make_resources, replay_corrections
+from tieline.cli.opening import By, acting, open_project, stored
 from tieline.cli.output import AsJson, Environment, ProjectFolder, err, out, print_json, print_table, run
 from tieline.engine.ports import Store
-from tieline.errors import ConfigurationError, TielineError
+from tieline.errors import TielineError
 
 Name = Annotated[str, typer.Argument(help="The table, as `tieline rules` lists it.")]
 
@@ -155,7 +152,7 @@ def export(
     yes: Annotated[
         bool, typer.Option("--yes", help="Write the files; without, only show what would be written.")
     ] = False,
-    by: Annotated[str, typer.Option(help="Who exports; default: the user of this shell.")] = "",
+    by: By = "",
     folder: ProjectFolder = None,
     environment: Environment = "",
     as_json: AsJson = False,
@@ -166,7 +163,7 @@ def export(
         async with _opened(folder, environment, write=yes) as (view, store):
             if not yes:
                 return use.plan_export(view)
-            return await use.export(view, store, by=local_principal(by or getpass.getuser()))
+            return await use.export(view, store, by=acting(by))
 
     plans = run(work())
     if as_json:
@@ -206,24 +203,16 @@ def _used(used: Used) -> str:
 async def _opened(
     folder: Path | None, environment: str, *, write: bool = False
 ) -> AsyncIterator[tuple[RulesView, Store]]:
-    project = load_project(load_settings(find_project(folder or Path.cwd()), environment, secrets=False))
-    database = project.settings.database
-    if not database.is_file():
-        raise ConfigurationError(f"{database} is not there: `tieline up` keeps the rules when it starts the hub")
-    store = open_store(project) if write else open_reader(project.settings)
-    try:
-        resources = make_resources(project, {})
+    project = open_project(folder, environment)
+    resources = make_resources(project, {})
+    async with stored(project.settings, write=write) as store:
         await replay_corrections(store, resources)
         view = view_with(project, resources.mappings, store)
-        yield (
-            RulesView(
-                project=project,
-                store=store,
-                mappings=resources.mappings,
-                corrections=resources.corrections,
-                operations=view.operations,
-            ),
-            store,
+        rules = RulesView(
+            project=project,
+            store=store,
+            mappings=resources.mappings,
+            corrections=resources.corrections,
+            operations=view.operations,
         )
-    finally:
-        await store.close()
+        yield rules, store

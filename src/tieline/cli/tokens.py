@@ -9,8 +9,9 @@ import typer
 
 from tieline.app.access import Token, people
 from tieline.app.principal import Permission
+from tieline.cli.opening import By, acting
 from tieline.cli.output import AsJson, Environment, ProjectFolder, err, out, print_json, print_table, run
-from tieline.cli.users import AccessDesk, By, acting, at_access
+from tieline.cli.users import AccessDesk, at_access
 
 tokens = typer.Typer(help="API tokens: list, create, revoke.", invoke_without_command=True)
 

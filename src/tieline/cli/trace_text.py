@@ -12,7 +12,6 @@ from rich.text import Text
 
 from tieline.app.views.resolve import Match
 from tieline.app.views.trace import (
-    APPROVAL,
     Entry,
     Place,
     Trace,
@@ -24,7 +23,7 @@ from tieline.app.views.trace import (
     main_line,
     took,
 )
-from tieline.app.views.words import figure, kind_words, span
+from tieline.app.views.words import APPROVAL, figure, kind_words, span
 from tieline.engine.records import CaseState, EffectState, RunState
 
 _STATUS = {"Paid": "green", "Needs attention": "red", "Payment failed": "red", "Cancelled": "red"}

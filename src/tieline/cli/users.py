@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -12,15 +10,15 @@ import typer
 
 from tieline.app.access import Access, User, access_database, people
 from tieline.app.access.links import PASSWORD_FOR
-from tieline.app.principal import Principal, Role, local_principal
-from tieline.app.settings import Settings, find_project, load_settings
+from tieline.app.principal import Role
+from tieline.app.settings import Settings
+from tieline.cli.opening import By, acting, open_settings
 from tieline.cli.output import AsJson, Environment, ProjectFolder, out, print_json, print_table, run
 from tieline.storage.sqlite import SqliteStore
 
 T = TypeVar("T")
 Name = Annotated[str, typer.Argument(help="The user.")]
 Roles = Annotated[list[Role], typer.Option("--role", help="A role; may be given several times.")]
-By = Annotated[str, typer.Option(help="Who does it; default: you.")]
 
 users = typer.Typer(help="Who may come in: list, add, roles, disable, enable, link.", invoke_without_command=True)
 
@@ -49,7 +47,8 @@ def list_users(folder: ProjectFolder = None, environment: Environment = "", as_j
     if as_json:
         print_json([_plain(user) for user in found])
     elif not found:
-        out.print("no users yet: `tieline up` prints a one-time link for the first admin; or `tieline users add`")
+        told = "no users yet: `tieline up` prints a one-time link for the first admin; or `tieline users add`"
+        out.print(told, soft_wrap=True)
     else:
         rows = [[u.name, ", ".join(sorted(u.roles)), _state(u), u.email, _when(u)] for u in found]
         print_table("", ["user", "roles", "state", "e-mail", "last signed in"], rows)
@@ -129,24 +128,13 @@ class AccessDesk:
 
 async def at_access(folder: Path | None, environment: str, work: Callable[[AccessDesk], Awaitable[T]]) -> T:
     """Do some work on the files of a project, beside a hub or without one."""
-    async with _opened(folder, environment) as desk:
-        return await work(desk)
-
-
-@asynccontextmanager
-async def _opened(folder: Path | None, environment: str) -> AsyncIterator[AccessDesk]:
-    settings = load_settings(find_project(folder or Path.cwd()), environment, secrets=False)
+    settings = open_settings(folder, environment)
     store, access = SqliteStore(settings.database), Access(access_database(settings.database))
     try:
-        yield AccessDesk(settings, store, access)
+        return await work(AccessDesk(settings, store, access))
     finally:
         await store.close()
         await access.close()
-
-
-def acting(by: str) -> Principal:
-    """Whoever runs the command, under the name given or their own."""
-    return local_principal(by or getpass.getuser())
 
 
 def _disabled(folder: Path | None, environment: str, name: str, by: str, as_json: bool, *, disabled: bool) -> None:

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import getpass
 from collections import Counter
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from tieline.app.principal import local_principal
-from tieline.app.project import Project, load_project
-from tieline.app.settings import find_project, load_settings
+from tieline.app.principal import Principal
+from tieline.app.project import Project
 from tieline.app.versions import CURRENT, Move, MovePlan, VersionLine, list_versions, plan_moves, request_moves
 from tieline.app.views.status import lock_holder
-from tieline.app.wiring import open_store
 from tieline.cli import views
+from tieline.cli.opening import By, acting, open_project, stored
 from tieline.cli.output import AsJson, Environment, ProjectFolder, err, out, print_json, print_table, run
-from tieline.errors import ConfigurationError
 
 MOST_SHOWN = 40
 
@@ -35,7 +31,7 @@ def register(app: typer.Typer) -> None:
 
 def processes(folder: ProjectFolder = None, environment: Environment = "", as_json: AsJson = False) -> None:
     """List the processes with their versions: the current ones, and those that runs in flight finish on."""
-    lines = run(list_versions(_load(folder, environment)))
+    lines = run(list_versions(open_project(folder, environment)))
     if as_json:
         print_json(lines)
         return
@@ -64,7 +60,7 @@ def move(
     from_version: Annotated[str, typer.Option("--from", metavar="VERSION", help="Only runs on this version.")] = "",
     to: Annotated[str, typer.Option(metavar="VERSION", help="The version to go on with.")] = CURRENT,
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only show which runs could move.")] = False,
-    by: Annotated[str, typer.Option(help="Who asks for it; default: the user of this shell.")] = "",
+    by: By = "",
     reason: Annotated[str, typer.Option(help="Why; kept in the log.")] = "",
     folder: ProjectFolder = None,
     environment: Environment = "",
@@ -74,8 +70,8 @@ def move(
 
     Each run is checked by going through its journal without doing anything, here and once more by the hub.
     """
-    project = _load(folder, environment)
-    plan, asked = run(_move(project, (process, run_id, from_version, to), yes, by or getpass.getuser(), reason))
+    project = open_project(folder, environment)
+    plan, asked = run(_move(project, (process, run_id, from_version, to), yes, acting(by), reason))
     if as_json:
         print_json({"process": plan.process, "to": plan.to_version, "runs": plan.moves, "requested": asked})
         return
@@ -89,20 +85,15 @@ def move(
 
 
 async def _move(
-    project: Project, what: tuple[str, str, str, str], yes: bool, by: str, reason: str
+    project: Project, what: tuple[str, str, str, str], yes: bool, by: Principal, reason: str
 ) -> tuple[MovePlan, list[str]]:
-    if not project.settings.database.is_file():
-        raise ConfigurationError(f"{project.settings.database} is not there: nothing has happened yet in this project")
-    store = open_store(project)
-    try:
+    async with stored(project.settings, write=True) as store:
         process, run_id, from_version, to = what
         plan = await plan_moves(project, store, process=process, run=run_id, from_version=from_version, to=to)
         now = datetime.now(UTC)
         if not yes:
             return plan, []
-        return plan, await request_moves(project, store, plan, by=local_principal(by), reason=reason, now=now)
-    finally:
-        await store.close()
+        return plan, await request_moves(project, store, plan, by=by, reason=reason, now=now)
 
 
 def _print(plan: MovePlan) -> None:
@@ -146,7 +137,3 @@ def _runs(number: int) -> str:
 
 def _stay(number: int) -> str:
     return "1 stays" if number == 1 else f"{number} stay"
-
-
-def _load(folder: Path | None, environment: str) -> Project:
-    return load_project(load_settings(find_project(folder or Path.cwd()), environment, secrets=False))

@@ -76,17 +76,11 @@ class Connection:
             return await method(operation, calls)  # type: ignore[no-any-return]
 
         name = (verb, operation.kind, operation.action)
-        work = Work(
-            " ".join(name),
-            perform,
-            bulk=operation.bulk,
-            concurrency=operation.concurrency,
-            finishes=verb == "probe",
-        )
-        return self._works.setdefault(name, work)
+        finishes = verb == "probe"
+        return self._work(name, perform, bulk=operation.bulk, concurrency=operation.concurrency, finishes=finishes)
 
-    def _work(self, name: tuple[str, ...], perform: Any, *, bulk: int, concurrency: int) -> Work:
-        return self._works.setdefault(name, Work(" ".join(name), perform, bulk=bulk, concurrency=concurrency))
+    def _work(self, name: tuple[str, ...], perform: Any, **kind: Any) -> Work:
+        return self._works.setdefault(name, Work(" ".join(name), perform, **kind))
 
 
 def _or_raise(result: Any) -> Any:

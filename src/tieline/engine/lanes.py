@@ -188,6 +188,7 @@ class Lane:
     def hold(self, held: Hold) -> None:
         """Begin nothing more. What is under way ends; when it drains, what is queued is finished too."""
         self._held = held
+        self._keep_waiting()
         _log.info("lane", connection=self.connection, state=self._held_state(held), reason=held.words())
         self._pump_soon()
 
@@ -206,8 +207,9 @@ class Lane:
 
     def withdraw(self, number: int) -> list[str]:
         """Let go of up to `number` runs, those that would go last; returns their ids. Nothing of theirs was sent."""
-        # a lane that drains promised to finish its line: only what came since may go
-        waiting = self._waiting_behind() if self._held and self._held.drain else list(self._in_line())
+        waiting = self._waiting_behind()
+        if not (self._held and self._held.drain):  # one that drains promised to finish its line: only these may go
+            waiting += self._in_line()
         waiting.sort(key=lambda item: (item.caller.priority, item.start, item.seq), reverse=True)
         runs = dict.fromkeys(item.caller.run_id for item in waiting[:-KEPT_AT_LEAST] if item.caller.run_id)
         gone = set(list(runs)[:number])
@@ -376,8 +378,15 @@ class Lane:
     def _enter(self, state: str, reason: str) -> None:
         if state != self._state:
             self._since = self._clock.now()
+            if state != "open":
+                self._keep_waiting()
             _log.info("lane", connection=self.connection, state=state, reason=reason)
         self._state, self._reason = state, reason
+
+    def _keep_waiting(self) -> None:
+        """What is queued waits for the system, or for the person who holds it."""
+        for item in self._in_line():
+            item.begin_waiting()
 
 
 async def cancel(task: asyncio.Task[Any]) -> None:

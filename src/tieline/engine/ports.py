@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar
@@ -270,6 +270,7 @@ class Store(Protocol):
         case_class: str | None = None,
         cause: str | None = None,
         correlation_id: str | None = None,
+        run_ids: Collection[str] | None = None,
         after: tuple[datetime, str] | None = None,
         limit: int = 10000,
     ) -> list[CaseRow]:

@@ -109,6 +109,9 @@ class RunState(StrEnum):
         return self in (RunState.DONE, RunState.CANCELLED, RunState.SUPERSEDED)
 
 
+OPEN_RUNS = tuple(state for state in RunState if not state.ended)
+
+
 class RunRow(msgspec.Struct, kw_only=True):
     """One execution of a process, triggered by the event at `event_seq`. `waits_for` is for people."""
 

@@ -1,7 +1,24 @@
 """Business events: the envelope (CloudEvents 1.0), the catalogue with versions and upcasters. Pure."""
 
-from tieline.events.catalogue import (
-    EVENTS,
+from tieline.events.business import (
+    CreditNoteIssued,
+    CreditNotePosted,
+    CustomerCreated,
+    InvoiceIssued,
+    InvoicePosted,
+    OpportunityWon,
+    OrderPosted,
+    PaymentFailed,
+    PaymentPosted,
+    PaymentReceived,
+    ProjectOpened,
+    SubscriptionActivated,
+    SubscriptionCancelled,
+    VendorNotified,
+)
+from tieline.events.catalogue import EVENTS, decode_event, make_event, type_name, type_names
+from tieline.events.envelope import GENESIS, Event, EventData, LoggedEvent, chain_hash, event_name, to_cloudevent, topic
+from tieline.events.operation import (
     AlertSent,
     CaseAssigned,
     CaseCommented,
@@ -10,39 +27,19 @@ from tieline.events.catalogue import (
     ConnectionHeld,
     ConnectionReleased,
     CorrectionsExported,
-    CreditNoteIssued,
-    CreditNotePosted,
-    CustomerCreated,
-    EventData,
-    InvoiceIssued,
-    InvoicePosted,
     MoveRefused,
     MoveRequested,
-    OpportunityWon,
-    OrderPosted,
-    PaymentFailed,
-    PaymentPosted,
-    PaymentReceived,
-    ProjectOpened,
     ReplayRequested,
     RunMoved,
     SignedIn,
     SignedOut,
     SignInRefused,
     StoreRestored,
-    SubscriptionActivated,
-    SubscriptionCancelled,
     TokenIssued,
     TokenRevoked,
     UserChanged,
     ValueMapCorrected,
-    VendorNotified,
-    decode_event,
-    make_event,
-    type_name,
-    type_names,
 )
-from tieline.events.envelope import GENESIS, Event, LoggedEvent, chain_hash, event_name, to_cloudevent, topic
 
 __all__ = [
     "EVENTS",

@@ -6,14 +6,29 @@ An event is unique by (source, id). Its id is made from what it says, so the sam
 from __future__ import annotations
 
 import hashlib
+from abc import abstractmethod
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
 SPEC_VERSION = "1.0"
 GENESIS = "0" * 64
+
+
+class EventData(msgspec.Struct, frozen=True, kw_only=True):
+    """What a business event says. Subclasses name their subject (what it is about) and correlation (which deal)."""
+
+    version: ClassVar[int] = 1
+
+    @abstractmethod
+    def subject(self) -> str:
+        """What the event is about: the address at which runs wait for it."""
+
+    def correlation(self) -> str:
+        """The deal's contract id; "" where the event belongs to no deal."""
+        return ""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""Lists of cases in SQLite: by cause with what each group holds, and one by one. Both read one index each.
+"""Lists of cases in SQLite: by cause with what each group holds, one by one, and counted. Each reads one index.
 
 Money is summed as whole ten-thousandths, as in the list of deals: exact up to nine hundred billion.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from tieline.engine.records import CaseFilter, CauseGroup
+from tieline.engine.records import CaseCounts, CaseFilter, CaseState, CauseGroup
 from tieline.storage.rows import from_micros, to_micros
 
 COUNT_BY_STATE = 'SELECT state, count(*) FROM "case" INDEXED BY case_cause WHERE cause = ? GROUP BY state'
@@ -32,6 +32,14 @@ FEW_OF_CAUSE = 5_000
 _SOME_OF_CAUSE = (
     'SELECT count(*) FROM (SELECT 1 FROM "case" INDEXED BY case_cause WHERE cause = ? AND state = ? '
     f"LIMIT {FEW_OF_CAUSE})"
+)
+_OPEN_BY_CLASS = (
+    'SELECT case_class, count(*) FROM "case" INDEXED BY case_state WHERE state = ? GROUP BY case_class ORDER BY 1'
+)
+_OVERDUE_CASES = 'SELECT count(*) FROM "case" INDEXED BY case_late WHERE state = ? AND due_at <= ?'
+_OVERDUE_OWNERS = (
+    'SELECT owner, count(*) FROM (SELECT owner FROM "case" INDEXED BY case_late WHERE state = ? AND due_at <= ? '
+    "ORDER BY escalated_at, due_at LIMIT 1000) GROUP BY owner ORDER BY 1"
 )
 
 
@@ -76,6 +84,15 @@ def groups(connection: Any, wanted: CaseFilter, now: datetime, limit: int) -> li
         )
         for cause, case_class, count, overdue, owner, owners, oldest, due, example in found
     ]
+
+
+def open_and_overdue(connection: Any, now: datetime) -> CaseCounts:
+    late = (CaseState.OPEN.value, to_micros(now))
+    return CaseCounts(
+        by_class=dict(connection.execute(_OPEN_BY_CLASS, late[:1]).fetchall()),
+        overdue=connection.execute(_OVERDUE_CASES, late).fetchone()[0],
+        overdue_of=dict(connection.execute(_OVERDUE_OWNERS, late).fetchall()),
+    )
 
 
 def _money(

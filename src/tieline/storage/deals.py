@@ -40,7 +40,7 @@ def write(connection: Any, batches: Sequence[Batch]) -> None:
     if about := set().union(*(batch.about() for batch in batches)):
         now = to_micros(datetime.now(UTC))
         connection.executemany(_CHANGED, [(deal, now) for deal in about])
-    if deals := [deal for batch in batches for deal in batch.deals]:
+    if deals := [*{deal.id: deal for batch in batches for deal in batch.deals}.values()]:
         _list(connection, deals)
     if listed := [place for batch in batches for place in batch.deals_listed]:
         connection.executemany(_LISTED, listed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -303,6 +303,7 @@ class MemoryStore:
         case_class: str | None = None,
         cause: str | None = None,
         correlation_id: str | None = None,
+        run_ids: Collection[str] | None = None,
         after: tuple[datetime, str] | None = None,
         limit: int = 10000,
     ) -> list[CaseRow]:
@@ -313,6 +314,7 @@ class MemoryStore:
             and case_class in (None, c.case_class)
             and cause in (None, c.cause)
             and correlation_id in (None, c.correlation_id)
+            and (run_ids is None or c.run_id in run_ids)
             and (after is None or (c.opened_at, c.id) > after)
         ]
         return sorted(found, key=lambda c: (c.opened_at, c.id))[:limit]

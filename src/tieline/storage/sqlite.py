@@ -1,24 +1,19 @@
-"""The store on SQLite: one file, WAL, synchronous=FULL, one writer thread with group commit.
+"""The store on SQLite: one file, WAL, synchronous=FULL. How it is read; how it is written stands in writer.py.
 
-The invariant: `commit` returns only after the batch is on disk. Batches that wait at the same moment share one
-transaction and one flush; when one of them conflicts they are done one by one, so that only the guilty one fails.
+The invariant: what is read is what was committed, of runs that left the tables for the archive too.
 """
 
 from __future__ import annotations
 
 import asyncio
-import queue
-import threading
-from collections.abc import AsyncIterator, Sequence
-from contextlib import closing, suppress
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
-from pysqlite3 import dbapi2 as sqlite
 
-from tieline.engine.ports import Appended, AppendResult, Batch
 from tieline.engine.records import (
     EVERY_DEAL,
     ArchiveFile,
@@ -47,28 +42,23 @@ from tieline.engine.records import (
     RunState,
     Wait,
 )
-from tieline.errors import ConcurrencyConflict, ConfigurationError, StoreFailed
 from tieline.events import LoggedEvent, topic, type_names
 from tieline.storage import cases as casing
 from tieline.storage import deals as listing
 from tieline.storage import statements as sql
 from tieline.storage.archive import JOURNAL, RUN, Archive
 from tieline.storage.lookups import Lookups
-from tieline.storage.mark import COMMITS, COUNT, Mark, MarkFile, last_of, lost
 from tieline.storage.migrate import bring_up_to_date, refuse_older
+from tieline.storage.opening import connect, refuse_unsafe_sqlite
 from tieline.storage.rows import from_micros, to_micros
-from tieline.storage.writes import write_all
-
-SAFE_SQLITE = (3, 51, 3)
-"""3.7.0 to 3.51.2 can corrupt the file when a WAL is reset while a reader works (sqlite.org, release 3.51.3)."""
+from tieline.storage.writer import Writer
 
 ROWS_AT_ONCE = 5_000
 R = TypeVar("R", bound=msgspec.Struct)
-_Result = list[AppendResult] | BaseException
-_Waiting = asyncio.Future[list[AppendResult]]
+T = TypeVar("T")
 
 
-class SqliteStore:
+class SqliteStore(Writer):
     """Implements the Store port. Reads run on the caller's thread: they take microseconds on an indexed file."""
 
     def __init__(self, path: Path, *, read_only: bool = False, archive: Path | None = None) -> None:
@@ -76,16 +66,11 @@ class SqliteStore:
 
         Raises ConfigurationError saying what is wrong with the file and what to do.
         """
-        if sqlite.sqlite_version_info < SAFE_SQLITE:
-            raise ConfigurationError(
-                f"SQLite {sqlite.sqlite_version} can corrupt a database in WAL mode; "
-                f"install pysqlite3 with SQLite {'.'.join(map(str, SAFE_SQLITE))} or newer"
-            )
-        self.path, self.archive = path, Archive(archive or path.parent / "archive")
+        refuse_unsafe_sqlite()
         (refuse_older if read_only else bring_up_to_date)(path)
         self._reader = connect(path, read_only=True)
-        self._mark = MarkFile(path)
-        self.lost_seq = None if read_only else self._lost()
+        super().__init__(path, None if read_only else self._reader)
+        self.archive = Archive(archive or path.parent / "archive")
         self._effects: Lookups[Effect] = Lookups(
             self._read,
             len(sql.EFFECT_KEY),
@@ -101,97 +86,10 @@ class SqliteStore:
             lambda number: sql.REFERENCE.select_keys(sql.REFERENCE_KEY, number),
             sql.REFERENCE.codec.decode,
         )
-        self._queue: queue.SimpleQueue[tuple[Batch, _Waiting] | None] = queue.SimpleQueue()
-        self._writer: threading.Thread | None = None
-        self.commits = 0
-        if not read_only:
-            self._writer = threading.Thread(target=self._write_forever, name=f"writer {path.name}", daemon=True)
-            self._writer.start()
-
-    async def commit(self, batch: Batch) -> list[AppendResult]:
-        if self._writer is None:
-            raise ConfigurationError(f"{self.path} is closed, or was opened for reading only: nothing can be written")
-        future: asyncio.Future[list[AppendResult]] = asyncio.get_running_loop().create_future()
-        self._queue.put((batch, future))
-        return await future
 
     async def close(self) -> None:
-        """Write what is queued, then close."""
-        writer, self._writer = self._writer, None  # first, so that nothing is queued behind the end
-        if writer is not None:
-            self._queue.put(None)
-            await asyncio.to_thread(writer.join)
+        await super().close()
         self._reader.close()
-
-    # --- writing ------------------------------------------------------------------------------------------------------
-
-    def _write_forever(self) -> None:
-        connection = connect(self.path)
-        try:
-            self._reached = last_of(connection)
-            while (first := self._queue.get()) is not None:
-                group = [first]
-                ending = self._drain(group)
-                self._write_group(connection, group)
-                if ending:
-                    return
-        finally:
-            connection.close()
-            self._mark.close()
-
-    def _drain(self, group: list[tuple[Batch, _Waiting]]) -> bool:
-        """Take all that waits; True when the end was among it."""
-        while True:
-            try:
-                item = self._queue.get_nowait()
-            except queue.Empty:
-                return False
-            if item is None:
-                return True
-            group.append(item)
-
-    def _write_group(self, connection: Any, group: Sequence[tuple[Batch, _Waiting]]) -> None:
-        try:
-            results = self._transaction(connection, [batch for batch, _ in group])
-        except Exception as error:  # noqa: BLE001 - whoever committed learns why, the writer goes on
-            if len(group) > 1:
-                for item in group:
-                    self._write_group(connection, [item])
-                return
-            _tell([(group[0][1], _explained(error, self.path))])
-            return
-        _tell([(future, result) for (_, future), result in zip(group, results, strict=True)])
-
-    def _transaction(self, connection: Any, batches: Sequence[Batch]) -> list[list[AppendResult]]:
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            results = write_all(connection, batches)
-            told = any(batch.log_from for batch in batches)
-            at_least = self._mark.read().commits + 1 if told else 1
-            commits = connection.execute(COUNT, (COMMITS, str(at_least), to_micros(datetime.now(UTC)))).fetchone()
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-        self.commits += 1
-        self.lost_seq = None if told else self.lost_seq
-        self._remember(int(commits[0]), results)
-        return results
-
-    def _lost(self) -> int | None:
-        try:
-            return lost(self._reader, self._mark.read())
-        except sqlite.Error as error:
-            raise _explained(error, self.path) from error
-
-    def _remember(self, commits: int, results: Sequence[Sequence[AppendResult]]) -> None:
-        """Move the mark, unless the log is behind it and nobody has told it: then the mark is the proof."""
-        events = [r.event for batch in results for r in batch if r.outcome is Appended.NEW]
-        last = events[-1] if events else self._reached
-        self._reached = Mark(commits, last.seq, last.hash)
-        if self.lost_seq is None:
-            self._mark.write(self._reached)
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
@@ -208,6 +106,16 @@ class SqliteStore:
     def _row(self, table: sql.TableOf[R], where: str, values: Sequence[Any], tail: str = "") -> R | None:
         row = self._reader.execute(table.select(where, tail), tuple(values)).fetchone()
         return table.codec.decode(row) if row else None
+
+    async def _beside(self, read: Callable[[Any], T]) -> T:
+        """What takes a moment with a hundred thousand cases: beside the loop, on a connection of its own."""
+
+        def reading() -> T:
+            with closing(connect(self.path, read_only=True)) as connection:
+                connection.execute("BEGIN")
+                return read(connection)
+
+        return await asyncio.to_thread(reading)
 
     def _events(self, where: str, values: Sequence[Any], limit: int, newest: bool = False) -> list[LoggedEvent]:
         by = sql.index_for(sql.EVENT_INDEXES, where)
@@ -424,6 +332,7 @@ class SqliteStore:
         case_class: str | None = None,
         cause: str | None = None,
         correlation_id: str | None = None,
+        run_ids: Collection[str] | None = None,
         after: tuple[datetime, str] | None = None,
         limit: int = 10000,
     ) -> list[CaseRow]:
@@ -431,6 +340,9 @@ class SqliteStore:
         if states:
             where = _and(where, f"state IN ({sql.marks(states)})")
             values += [state.value for state in states]
+        if run_ids is not None:
+            where = _and(where, "run_id IN (SELECT value FROM json_each(?))")
+            values.append(msgspec.json.encode(list(run_ids)).decode())
         if after is not None:
             where, values = _and(where, "(opened_at, id) > (?, ?)"), [*values, to_micros(after[0]), after[1]]
         return self._rows(sql.CASE, where, values, f"ORDER BY opened_at, id LIMIT {limit:d}")
@@ -454,11 +366,7 @@ class SqliteStore:
         return self._rows(sql.CASE, where, values, tail, casing.index_of_page(self._reader, wanted))
 
     async def case_groups(self, wanted: CaseFilter, now: datetime, limit: int = 50) -> list[CauseGroup]:
-        def count() -> list[CauseGroup]:
-            with closing(connect(self.path, read_only=True)) as connection:  # beside the loop, as count_open_cases
-                return casing.groups(connection, wanted, now, limit)
-
-        return await asyncio.to_thread(count)
+        return await self._beside(lambda connection: casing.groups(connection, wanted, now, limit))
 
     async def count_cases_of(self, cause: str) -> dict[CaseState, int]:
         return {CaseState(state): number for state, number in self._read(casing.COUNT_BY_STATE, (cause,))}
@@ -471,17 +379,7 @@ class SqliteStore:
         return [sql.OPEN_CASE.decode(row) for row in self._read(sql.SELECT_OPEN_CASES, ())]
 
     async def count_open_cases(self, now: datetime) -> CaseCounts:
-        def count() -> CaseCounts:
-            # with a hundred thousand open cases it takes a moment: beside the loop, on a connection of its own
-            with closing(connect(self.path, read_only=True)) as connection:
-                late = (CaseState.OPEN.value, to_micros(now))
-                return CaseCounts(
-                    by_class=dict(connection.execute(sql.OPEN_BY_CLASS, late[:1]).fetchall()),
-                    overdue=connection.execute(sql.OVERDUE_CASES, late).fetchone()[0],
-                    overdue_of=dict(connection.execute(sql.OVERDUE_OWNERS, late).fetchall()),
-                )
-
-        return await asyncio.to_thread(count)
+        return await self._beside(lambda connection: casing.open_and_overdue(connection, now))
 
     async def deals(
         self, wanted: DealFilter = EVERY_DEAL, *, before: int | None = None, limit: int = 50
@@ -544,20 +442,6 @@ class SqliteStore:
             connection.close()
 
 
-def connect(path: Path, *, read_only: bool = False) -> Any:
-    """A connection with the pragmas that durability rests on. Raises ConfigurationError."""
-    try:
-        connection = sqlite.connect(str(path), timeout=30, isolation_level=None, check_same_thread=False)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA cache_size = -65536")
-        if read_only:
-            connection.execute("PRAGMA query_only = ON")
-    except sqlite.Error as error:
-        raise _explained(error, path) from error
-    return connection
-
-
 def _filters(**wanted: str | int | None) -> tuple[str, list[Any]]:
     given = {name: value for name, value in wanted.items() if value is not None}
     return " AND ".join(f'"{name}" = ?' for name in given), list(given.values())
@@ -591,39 +475,3 @@ def _in_order(rows: list[R], newest: bool) -> list[R]:
 
 def _and(left: str, right: str) -> str:
     return f"{left} AND {right}" if left else right
-
-
-def _tell(results: Sequence[tuple[_Waiting, _Result]]) -> None:
-    """Hand results over to the loops that wait for them: one wake-up for a whole group, not one a batch."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Waiting, _Result]]] = {}
-    for future, result in results:
-        by_loop.setdefault(future.get_loop(), []).append((future, result))
-    for loop, theirs in by_loop.items():
-        with suppress(RuntimeError):  # the loop is gone, and who waited with it; the batch stands
-            loop.call_soon_threadsafe(_resolve, theirs)
-
-
-def _resolve(results: Sequence[tuple[_Waiting, _Result]]) -> None:
-    for future, result in results:
-        if future.done():
-            continue
-        if isinstance(result, BaseException):
-            future.set_exception(result)
-        else:
-            future.set_result(result)
-
-
-def _explained(error: BaseException, path: Path) -> BaseException:
-    """A database error as a sentence that says where and what to do."""
-    text = str(error)
-    if isinstance(error, sqlite.IntegrityError) and "UNIQUE" in text:
-        return ConcurrencyConflict(f"{path}: {text}")
-    if "full" in text:
-        return StoreFailed(f"{path}: the disk is full; free some space and start again, nothing acknowledged is lost")
-    if "readonly" in text or "unable to open" in text:
-        return StoreFailed(f"{path}: the file or its folder cannot be written; check its owner and permissions")
-    if "locked" in text:
-        return StoreFailed(f"{path}: another program holds the database; stop it, then try again")
-    if "not a database" in text or "malformed" in text:
-        return StoreFailed(f"{path}: this is not a Tieline database, or it is damaged; restore it from a backup")
-    return StoreFailed(f"{path}: {text}") if isinstance(error, sqlite.Error) else error

@@ -135,14 +135,6 @@ EFFECT_PLACE = (
     f"SELECT intended_at, rowid FROM effect WHERE {' AND '.join(f'{name} = ?' for name in (*EFFECT_KEY, 'revision'))}"
 )
 RUN_ORDER = ("event_seq", "id")
-OPEN_BY_CLASS = (
-    'SELECT case_class, count(*) FROM "case" INDEXED BY case_state WHERE state = ? GROUP BY case_class ORDER BY 1'
-)
-OVERDUE_CASES = 'SELECT count(*) FROM "case" INDEXED BY case_late WHERE state = ? AND due_at <= ?'
-OVERDUE_OWNERS = (
-    'SELECT owner, count(*) FROM (SELECT owner FROM "case" INDEXED BY case_late WHERE state = ? AND due_at <= ? '
-    "ORDER BY escalated_at, due_at LIMIT 1000) GROUP BY owner ORDER BY 1"
-)
 TALLY = "SELECT a, b, state, number FROM tally WHERE counted = ? AND number > 0 ORDER BY a, b, state"
 
 

@@ -9,7 +9,6 @@ from litestar import Request, Response, Router
 from litestar.di import Provide
 from litestar.exceptions import HTTPException, NotAuthorizedException, PermissionDeniedException
 from litestar.middleware import DefineMiddleware
-from litestar.response import Redirect
 from litestar.static_files import create_static_files_router
 from litestar.types import ExceptionHandler
 
@@ -21,7 +20,10 @@ from tieline.web.pages import (
     account,
     approvals,
     audit,
+    case_bulk,
     case_maps,
+    cases,
+    corrections,
     deals,
     explain,
     now,
@@ -32,16 +34,19 @@ from tieline.web.pages import (
     users,
 )
 from tieline.web.session import OPEN, SessionAuthentication, way_in
-from tieline.web.site import HEADERS, HERE, Section, Site, WebRequest
+from tieline.web.site import HEADERS, HERE, Section, Site, WebRequest, go_to
 
 _log = structlog.get_logger("tieline.web")
 
 SECTIONS: tuple[Section, ...] = (
     now.SECTION,
     deals.SECTION,
+    cases.SECTION,
+    case_bulk.SECTION,
     case_maps.SECTION,
     approvals.SECTION,
     rules.SECTION,
+    corrections.SECTION,
     processes.SECTION,
     systems.SECTION,
     audit.SECTION,
@@ -66,6 +71,7 @@ def control_room(desk: Desk, site: Site) -> list[Router]:
     def the_site() -> Site:
         return site
 
+    failed = no_such_page(site)
     pages = Router(
         path="/",
         route_handlers=[handler for section in SECTIONS for handler in section.handlers],
@@ -77,9 +83,9 @@ def control_room(desk: Desk, site: Site) -> list[Router]:
         middleware=[DefineMiddleware(SessionAuthentication)],
         exception_handlers={
             NotAuthorizedException: _to_sign_in,
-            HTTPException: lambda request, error: _failed(site, request, error),
-            TielineError: lambda request, error: _failed(site, request, error),
-            Exception: lambda request, error: _failed(site, request, error),
+            HTTPException: failed,
+            TielineError: failed,
+            Exception: failed,
         },
         include_in_schema=False,
     )
@@ -90,7 +96,7 @@ def control_room(desk: Desk, site: Site) -> list[Router]:
 
 
 def no_such_page(site: Site) -> ExceptionHandler[Any]:
-    """What answers for addresses that no handler has."""
+    """What answers where something failed, and for addresses that no handler has."""
     return lambda request, error: _failed(site, request, error)
 
 
@@ -100,10 +106,9 @@ def _principal(request: Request[Any, Any, Any]) -> Principal:
 
 
 def _to_sign_in(request: Request[Any, Any, Any], error: NotAuthorizedException) -> Response[Any]:
-    address = way_in(request)
     if request.headers.get("hx-request"):  # a piece of a page: the whole page goes to sign in
         return Response("", status_code=401, headers={**HEADERS, "HX-Redirect": "/sign-in"}, media_type="text/html")
-    return Redirect(address, status_code=303, headers=HEADERS)
+    return go_to(way_in(request))
 
 
 _SAID: list[tuple[type[Exception], int, str]] = [

@@ -13,7 +13,8 @@ from typing import Any
 import jinja2
 import msgspec
 from litestar import Request, Response
-from litestar.datastructures import State
+from litestar.datastructures import Cookie, State
+from litestar.response import Redirect
 from litestar.types import ControllerRouterHandler
 from litestar.utils.scope.state import ScopeState
 from markupsafe import Markup
@@ -58,11 +59,8 @@ class Site:
 
     def part(self, request: WebRequest, template: str, *, status: int = 200, **shown: Any) -> Response[str]:
         """A piece of a page, for replacing what stands there (htmx)."""
-        return Response(self.text(request, template, **shown), media_type=HTML, status_code=status, headers=HEADERS)
-
-    def text(self, request: WebRequest, template: str, **shown: Any) -> str:
-        """The same as text, for an event stream."""
-        return self._templates.get_template(template).render(**self._common(request), **shown)
+        text = self._templates.get_template(template).render(**self._common(request), **shown)
+        return Response(text, media_type=HTML, status_code=status, headers=HEADERS)
 
     def shared(self, template: str, locale: str, **shown: Any) -> str:
         """A piece that is the same for everybody who writes numbers like this: it knows neither user nor page."""
@@ -80,6 +78,16 @@ class Site:
             "csrf": _csrf_field(request),
             "with_query": lambda **changed: with_query(request, changed),
         }
+
+
+def go_to(address: str, *cookies: Cookie) -> Redirect:
+    """Send the browser on: after a form, so that loading the page again sends nothing twice."""
+    return Redirect(address, status_code=303, headers=HEADERS, cookies=cookies or None)
+
+
+def fields(form: Mapping[str, Any], begin: str) -> dict[str, str]:
+    """Those fields of a form whose names begin so, without that beginning."""
+    return {name.removeprefix(begin): str(form[name]) for name in form if name.startswith(begin)}
 
 
 def reader_locale(request: WebRequest) -> str:

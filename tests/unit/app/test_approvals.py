@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.contracts.store_contract import case_row
+from tests.support.rows import case_row
 
 from tieline.app import approvals, cases
 from tieline.app.duties import made_by

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from tests.contracts.store_contract import entry, run_row
 from tests.support.company import eventually
+from tests.support.rows import entry, run_row
 
 from tieline.app import archive
 from tieline.app.settings import Settings, load_settings

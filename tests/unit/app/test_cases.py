@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from tests.contracts.store_contract import case_row
 from tests.support.engine import NOW
+from tests.support.rows import case_row
 
 from tieline.app.cases import (
     NotDecidable,
@@ -99,7 +99,7 @@ async def test_who_corrected_a_map_does_not_approve_the_deal_it_released() -> No
     products = ValueMap("products", {"GTX Pro": "A"})
     rita, fiona = person("rita", Role.STEWARD, Role.APPROVER), person("fiona", Role.APPROVER)
     cause = (await get_case(store, "C-1")).cause
-    await correct_value_map(store, products, "GTXPro", {"value": "A"}, by=rita, reason="typo", cause=cause)
+    await correct_value_map(store, products, "GTXPro", {"value": "A"}, by=rita, reason="typo", causes=[cause])
     approval = [await get_case(store, "C-2")]
     with pytest.raises(NotAllowed, match=r"rita corrected the value map products for this deal \(C-1\)"):
         await decide(store, approval, "approve", by=rita)
@@ -122,7 +122,7 @@ async def test_each_decision_takes_its_right() -> None:
             await decide(store, [case], action, by=person("ada", role))
     with pytest.raises(NotAllowed, match="'correct'"):
         await correct_value_map(
-            store, ValueMap("m", {}), "k", {"value": "v"}, by=person("o", Role.OPERATOR), reason="", cause=None
+            store, ValueMap("m", {}), "k", {"value": "v"}, by=person("o", Role.OPERATOR), reason="", causes=[]
         )
     with pytest.raises(NotAllowed, match="'operate'"):
         await assign(store, trouble, "ada", by=person("v", Role.VIEWER))

@@ -143,7 +143,7 @@ async def test_a_long_timeline_is_cut_into_pages_that_hold_everything_once() -> 
     assert (len(file.entries), file.later) == (ENTRIES, 0)
     while True:
         seen = [*file.entries, *seen]
-        if not file.earlier:
+        if not file.first:
             break
         file = await read_deal(view, DEAL, NOW, until=file.first, everything=True)
     assert len(seen) == file.total

@@ -173,7 +173,6 @@ def system(status: LaneStatus, drains_in: timedelta | None = None) -> SystemNow:
         lane=status,
         events_a_minute=0,
         documents_a_minute=0,
-        items_a_minute=0,
         calls_a_minute=0,
         vendor_s=none,
         added_s=none,

@@ -26,14 +26,14 @@ def settings_of(folder: Path, text: str) -> Settings:
         ("[alerts.people]\nfinance = []\n", "needs a way"),
         ('[alerts.people]\nfinance = ["sms:123"]\n', "must be `mail:ADDRESS` or `webhook:NAME`"),
         ('[alerts.webhooks.team]\nurl = "http://hooks.example.com/x"\n', "must be https, or `allow_http = true`"),
-        ('[alerts.webhooks.team]\nurl = "ftp://hooks.example.com/x"\n', "must be an http or https address"),
+        ('[alerts.webhooks.team]\nurl = "ftp://hooks.example.com/x"\n', "must be an address like"),
         ('[alerts.webhooks.team]\nurl = "https://a.example"\nsecret = "abc"\n', "is a secret and must not stand in"),
         ('[alerts.webhooks.team]\nurl = "https://a.example"\nsecret = "env:BAD_SECRET"\n', "no base 64"),
         (SMTP + 'security = "none"\nuser = "x"\npassword = "env:PASSWORD"\n', "would send the password unencrypted"),
         (SMTP + 'pasword = "env:PASSWORD"\n', "did you mean 'password'"),
         ("[alerts]\npark_minutes = 3\n", "did you mean 'parked_minutes'"),
         ('[telemetry]\notlp_endpoint = "http://collector.example.com:4318"\n', "must be https, or `allow_http"),
-        ('[telemetry]\notlp_endpoint = "collector:4318"\n', "must be like"),
+        ('[telemetry]\notlp_endpoint = "collector:4318"\n', "must be an address like"),
     ],
 )
 def test_a_mistake_is_refused_with_its_place_and_what_to_do(tmp_path: Path, text: str, says: str) -> None:

@@ -6,9 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.contracts.store_contract import case_row, run_row
 from tests.support.engine import NOW, notified, project, until_idle, working
 from tests.support.fake_system import FakeSystem
+from tests.support.rows import case_row, run_row
 from tests.support.views import view_on
 
 from tieline.app.project import Project as Loaded

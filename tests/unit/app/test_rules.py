@@ -24,7 +24,7 @@ from tieline.app.views.rules_read import CHANGED, RulesView
 from tieline.app.views.rules_sheet import differences, sheet_of
 from tieline.app.wiring import make_resources, open_store, replay_corrections
 from tieline.cli import rules as commands
-from tieline.engine.cases import CORRECT_MAP, RETRY
+from tieline.engine.cases import CORRECT_MAP
 from tieline.engine.ports import Batch, Operation, Safety, Store
 from tieline.engine.records import CaseRow, CaseState, Effect
 from tieline.errors import ConcurrencyConflict
@@ -120,7 +120,7 @@ def waiting(number: int, cause: str) -> CaseRow:
         cause=cause,
         owner="revops",
         message="m",
-        actions=[RETRY, CORRECT_MAP],
+        actions=[CORRECT_MAP],
         run_id=f"r{number}",
         position=1,
         correlation_id="deal",

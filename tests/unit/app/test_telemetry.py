@@ -13,8 +13,8 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
-from tests.contracts.store_contract import effect, run_row
 from tests.support.engine import NOW, notified
+from tests.support.rows import effect, run_row
 
 from tieline.app.project import load_project
 from tieline.app.settings import load_settings

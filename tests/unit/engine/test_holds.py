@@ -12,6 +12,7 @@ from tests.support.engine import NOW, notified, project, until_idle, working
 from tests.support.fake_system import FakeSystem
 
 from tieline.engine.lanes import Caller, Lane, Withdrawn, Work, asked_by
+from tieline.engine.measures import Stopwatch, waiting
 from tieline.engine.ports import Batch, Limits
 from tieline.engine.process import process
 from tieline.engine.records import EffectKey, EffectState, Hold
@@ -128,9 +129,31 @@ async def test_a_held_lane_lets_go_of_runs_that_others_need_room_for(monkeypatch
     assert lane.withdraw(10) == ["e"]
     with pytest.raises(Withdrawn):
         await calls["e"]
+    lane.hold(PAUSE)
+    assert set(lane.withdraw(10)) == set("cd")
     gate.open.set()
-    await asyncio.gather(*(calls[run_id] for run_id in "abc"))
+    lane.release()
+    await asyncio.gather(*(calls[run_id] for run_id in "ab"))
     await lane.close()
+
+
+async def test_the_time_of_what_was_queued_before_is_not_ours_either() -> None:
+    gate, lane, watch = Gate(), Lane("erp", Limits(slots=1)), Stopwatch()
+    work = Work("w", gate.perform)
+
+    async def watched() -> None:
+        waiting.set(watch)
+        await lane.call(work, 2)
+
+    calls = asyncio.create_task(lane.call(work, 1)), asyncio.create_task(watched())
+    await settle()
+    assert watch.waited_s == 0
+    lane.hold(PAUSE)
+    await asyncio.sleep(0.01)
+    assert watch.waited_s > 0
+    gate.open.set()
+    lane.release()
+    await asyncio.gather(*calls)
 
 
 async def test_a_system_that_fails_while_it_drains_is_still_drained() -> None:

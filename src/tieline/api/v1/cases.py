@@ -18,7 +18,7 @@ from tieline.app.desk import Desk
 from tieline.app.principal import Permission, Principal
 from tieline.app.views.reading import View
 from tieline.app.views.resolve import NothingFound
-from tieline.app.views.trace import APPROVAL
+from tieline.app.views.words import APPROVAL
 from tieline.engine.cases import APPROVE, REFUSE
 from tieline.engine.records import CaseRow, CaseState
 
@@ -46,6 +46,19 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Whether what waits for approval may go on."""
 
     approved: bool
+    reason: Why = ""
+
+
+class Comment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Something said about a case."""
+
+    text: Annotated[str, msgspec.Meta(min_length=1, max_length=2_000)]
+
+
+class Assignment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """To whom a case is given: a person by name, or a team."""
+
+    owner: Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST)]
     reason: Why = ""
 
 
@@ -139,6 +152,54 @@ async def decide_approval(
     return await once(lambda: _decided(desk, case, action, principal, data.reason, {}))
 
 
+@takes("/cases/{case_id:str}/comments", tag=CASES, needs=Permission.OPERATE)
+async def comment_case(
+    desk: NamedDependency[Desk],
+    principal: NamedDependency[Principal],
+    once: NamedDependency[Once],
+    case_id: FromPath[str],
+    data: JSONBody[Comment],
+) -> Response[CaseRow]:
+    """Say something about a case, which stays in its history and in the trace of its deal."""
+    return await once(lambda: _commented(desk, case_id, data.text, principal))
+
+
+@takes("/approvals/{case_id:str}/comments", tag=APPROVALS, needs=Permission.APPROVE)
+async def comment_approval(
+    desk: NamedDependency[Desk],
+    principal: NamedDependency[Principal],
+    once: NamedDependency[Once],
+    case_id: FromPath[str],
+    data: JSONBody[Comment],
+) -> Response[CaseRow]:
+    """Say something about what waits for approval."""
+    return await once(lambda: _commented(desk, case_id, data.text, principal))
+
+
+async def _commented(desk: Desk, case_id: str, text: str, by: Principal) -> CaseRow:
+    case = await _case(desk.view, case_id)
+    await use.comment(desk.store, case, text, by=by)
+    return case
+
+
+@takes("/cases/{case_id:str}/assignment", tag=CASES, needs=Permission.OPERATE)
+async def assign_case(
+    desk: NamedDependency[Desk],
+    principal: NamedDependency[Principal],
+    once: NamedDependency[Once],
+    case_id: FromPath[str],
+    data: JSONBody[Assignment],
+) -> Response[CaseRow]:
+    """Give an open case to somebody; its deadline stays as it is."""
+
+    async def given() -> CaseRow:
+        case = await _case(desk.view, case_id)
+        await use.assign(desk.store, case, data.owner, by=principal, reason=data.reason)
+        return await _case(desk.view, case_id)
+
+    return await once(given)
+
+
 async def _decided(
     desk: Desk, case: CaseRow, action: str, by: Principal, reason: str, arguments: dict[str, Any]
 ) -> Decided:
@@ -152,4 +213,13 @@ async def _case(view: View, case_id: str) -> CaseRow:
     return case
 
 
-HANDLERS = [list_cases, list_approvals, get_case, decide_case, decide_approval]
+HANDLERS = [
+    list_cases,
+    list_approvals,
+    get_case,
+    decide_case,
+    decide_approval,
+    comment_case,
+    comment_approval,
+    assign_case,
+]

@@ -21,6 +21,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "arguments": {"external_id": "1042"},
     },
     "Approval": {"approved": True, "reason": "agreed with the region"},
+    "Comment": {"text": "asked the customer for the tax id"},
+    "Assignment": {"owner": "rita", "reason": "she knows the customer"},
     "Correction": {"key": "GTXPro", "value": {"netsuite": "881"}, "reason": "a new product"},
     "ReplayWanted": {"deal": "salesforce-006WON000000001AAA"},
     "ReplayRequest": {"process": "post-invoice", "since": "2026-11-01T00:00:00Z", "reason": "the tax table was wrong"},

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from tieline.app.access.file import AccessFile
 from tieline.app.access.links import Links
 from tieline.app.access.passwords import Passwords
@@ -60,9 +62,7 @@ class Access:
         owner = self._standing(token.user)
         if owner is None:
             return None
-        return Principal(
-            name=owner.name, roles=owner.roles, email=owner.email, scopes=token.scopes, via=f"token {token.id}"
-        )
+        return msgspec.structs.replace(owner, scopes=token.scopes)
 
     async def close(self) -> None:
         """Let go of the database."""

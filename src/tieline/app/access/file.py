@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from pysqlite3 import dbapi2 as sqlite
 
 from tieline.errors import ConfigurationError
-from tieline.storage.sqlite import connect
+from tieline.storage.opening import connect
 
 T = TypeVar("T")
 VERSION = 1

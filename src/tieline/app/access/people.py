@@ -13,7 +13,7 @@ from tieline.app.access.passwords import check_password
 from tieline.app.access.sessions import session_id
 from tieline.app.access.tokens import Token, new_token
 from tieline.app.access.told import tell, user_changed
-from tieline.app.access.users import User, last_admin, new_user
+from tieline.app.access.users import User, last_admin, name_taken, new_user
 from tieline.app.principal import Permission, Principal, Role
 from tieline.engine.ports import Store
 from tieline.errors import TielineError
@@ -29,7 +29,7 @@ async def add_user(
     by.require(Permission.ADMINISTER)
     user = new_user(name, email, _some(roles), access.now())
     if access.users.find(user.name) is not None:
-        raise TielineError(f"there is a user {user.name!r} already; choose another name")
+        raise name_taken(user.name)
     await _tell(store, user, "added", by)
     await access.users.add(user)
     return user
@@ -124,6 +124,7 @@ async def issue_token(
     if not 1 <= days <= LONGEST_TOKEN_DAYS:
         raise TielineError(f"a token lasts 1 to {LONGEST_TOKEN_DAYS} days")
     for scope in scopes:
+        by.require(scope)  # nor does a token make one with more rights than it has
         user.principal().require(scope)
     now = access.now()
     token, secret = new_token(user.name, label, scopes, per_minute, now, now + timedelta(days=days))

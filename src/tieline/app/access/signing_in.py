@@ -14,7 +14,7 @@ from tieline.app.access.access import Access
 from tieline.app.access.links import FIRST_ADMIN
 from tieline.app.access.passwords import check_password
 from tieline.app.access.told import tell, user_changed
-from tieline.app.access.users import User, guarded, insert, new_user
+from tieline.app.access.users import User, guarded, insert, name_taken, new_user
 from tieline.app.principal import Role
 from tieline.engine.ports import Store
 from tieline.errors import TielineError
@@ -126,7 +126,7 @@ async def _open(store: Store, access: Access, user: User, how: str, caller: Call
 def _first_admin(access: Access, name: str) -> User:
     user = new_user(name, "", [Role.ADMIN], access.now())
     if access.users.find(user.name) is not None:
-        raise TielineError(f"there is a user {user.name!r} already; choose another name")
+        raise name_taken(user.name)
     return user
 
 

@@ -157,10 +157,15 @@ def last_admin() -> TielineError:
     return TielineError("this is the only admin who can sign in; make another one an admin first")
 
 
+def name_taken(name: str) -> TielineError:
+    """Why a user cannot be added."""
+    return TielineError(f"there is a user {name!r} already; choose another name")
+
+
 def insert(connection: Any, user: User, password: str = "") -> None:
     """A new row for a user. Raises TielineError where the name is taken."""
     if connection.execute("SELECT 1 FROM user WHERE name = ?", (user.name,)).fetchone():
-        raise TielineError(f"there is a user {user.name!r} already; choose another name")
+        raise name_taken(user.name)
     connection.execute(
         "INSERT INTO user (name, email, roles, password, subject, created_at) VALUES (?, ?, ?, ?, ?, ?)",
         (user.name, user.email, _joined(user.roles), password, user.subject, to_micros(user.created_at)),

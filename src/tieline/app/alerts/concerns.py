@@ -17,13 +17,12 @@ import msgspec
 from tieline.app.chain import NAME as VERIFIED
 from tieline.app.chain import Verified
 from tieline.app.views.traffic import Absence, absent_traffic
-from tieline.app.views.words import figure
+from tieline.app.views.words import APPROVAL, counted, figure
 from tieline.engine.dispatch import PLACE
 from tieline.engine.ports import Store
-from tieline.engine.records import LaneStatus, OpenCase, RunRow, RunState
+from tieline.engine.records import OPEN_RUNS, LaneStatus, OpenCase, RunRow
 from tieline.policy import Catalogue
 
-APPROVAL = "approval"
 QUOTA_NEARLY = 0.9
 """The part of a day's calls after which somebody shall know."""
 BEHIND_AFTER = timedelta(minutes=2)
@@ -31,7 +30,6 @@ MOST_LATE = 2_000
 """How many late runs are counted; more are "2,000 or more"."""
 TECHNICAL = "default"
 """The class of the catalogue whose owner hears of systems, the hub and the log."""
-_OPEN = (RunState.QUEUED, RunState.READY, RunState.WAITING)
 
 
 class Concern(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,8 +91,8 @@ def _of_cause(case_class: str, cause: str, late: bool, group: list[OpenCase]) ->
 
 def _case_title(case_class: str, number: int, late: bool) -> str:
     if case_class == APPROVAL:
-        return f"{count(number, 'approval')} {'overdue' if late else 'waiting'}"
-    return f"{count(number, 'overdue case' if late else 'case')}: {case_class.replace('-', ' ').replace('_', ' ')}"
+        return f"{counted(number, 'approval')} {'overdue' if late else 'waiting'}"
+    return f"{counted(number, 'overdue case' if late else 'case')}: {case_class.replace('-', ' ').replace('_', ' ')}"
 
 
 def at_stake(cases: Iterable[OpenCase]) -> str:
@@ -134,7 +132,9 @@ def _path(case_class: str, cases: Sequence[OpenCase]) -> str:
 
 async def _open_runs(store: Store, catalogue: Catalogue, now: datetime) -> list[RunRow]:
     shortest = min((entry.slo_hours for entry in catalogue.processes.values()), default=0)
-    return await store.runs(states=_OPEN, until=now - timedelta(hours=shortest), limit=MOST_LATE) if shortest else []
+    return (
+        await store.runs(states=OPEN_RUNS, until=now - timedelta(hours=shortest), limit=MOST_LATE) if shortest else []
+    )
 
 
 def late_runs(catalogue: Catalogue, runs: Iterable[RunRow], with_case: set[str], now: datetime) -> list[Concern]:
@@ -149,8 +149,8 @@ def late_runs(catalogue: Catalogue, runs: Iterable[RunRow], with_case: set[str],
 
 def _of_process(catalogue: Catalogue, process: str, rows: list[RunRow]) -> Concern:
     entry, first = catalogue.processes[process], min(rows, key=lambda run: run.started_at)
-    number = f"{len(rows):,} or more runs" if len(rows) >= MOST_LATE else count(len(rows), "run")
-    hours = count(entry.slo_hours, "hour")
+    number = f"{len(rows):,} or more runs" if len(rows) >= MOST_LATE else counted(len(rows), "run")
+    hours = counted(entry.slo_hours, "hour")
     return Concern(
         key=f"late/{process}",
         title=f"{number} of {process} late",
@@ -171,7 +171,7 @@ def of_absence(absences: Iterable[Absence], catalogue: Catalogue) -> list[Concer
             people=tuple(sorted({absence.owner, catalogue.processes[absence.process].escalate_to} - {""})),
             since=absence.since,
             facts=(
-                f"{count(absence.came, 'run')} since {moment(absence.since)}, at least {absence.expected:,} expected.",
+                f"{counted(absence.came, 'run')} since {moment(absence.since)}, at least {absence.expected} expected.",
                 f"The last began {moment(absence.last_at)}." if absence.last_at else "None began in this time.",
             ),
             path=f"/processes/{absence.process}",
@@ -228,7 +228,7 @@ def _quota(lane: LaneStatus, who: Technical) -> Concern:
 
 
 def _parked(lane: LaneStatus, who: Technical, now: datetime) -> Concern:
-    waiting = f"{count(lane.queued, 'call')} {'waits' if lane.queued == 1 else 'wait'}, and nothing is lost"
+    waiting = f"{counted(lane.queued, 'call')} {'waits' if lane.queued == 1 else 'wait'}, and nothing is lost"
     return Concern(
         key=f"parked/{lane.connection}",
         title=f"{lane.connection} is parked",
@@ -254,7 +254,7 @@ async def behind(store: Store, who: Technical, now: datetime) -> list[Concern]:
             title="The hub is behind",
             people=who.people(waiting[0].recorded_at, now),
             since=waiting[0].recorded_at,
-            facts=(f"{count(number, 'event')} of the log since {moment(waiting[0].recorded_at)} not taken up yet.",),
+            facts=(f"{counted(number, 'event')} of the log since {moment(waiting[0].recorded_at)} not taken up yet.",),
             path="/",
         )
     ]
@@ -279,11 +279,6 @@ async def broken_chain(store: Store, who: Technical) -> list[Concern]:
 
 
 # --- words ------------------------------------------------------------------------------------------------------------
-
-
-def count(number: int, what: str) -> str:
-    """`1 case`, `1,200 cases`"""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def moment(at: datetime) -> str:

@@ -56,6 +56,10 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     id: str = "test"
     """The same when it is sent again, so that a receiver can drop the second one."""
 
+    @property
+    def is_test(self) -> bool:
+        return not self.concerns and not self.over
+
 
 NameOf = Callable[[str], str]
 """Owner of the catalogue → the recipient who stands for them, "" for nobody."""

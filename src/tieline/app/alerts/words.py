@@ -28,7 +28,7 @@ def subject(message: Message, project: str) -> str:
 
 def plain_text(message: Message, url: str) -> str:
     """The message as plain text."""
-    if not message.concerns and not message.over:
+    if message.is_test:
         return f"{TEST}\n{url}\n"
     parts = ["\n".join([c.title, *(f"  {fact}" for fact in c.facts), f"  {url}{c.path}"]) for c in _shown(message)]
     parts += [f"and {_rest(message)} more: {url}/"] if _rest(message) else []
@@ -38,7 +38,7 @@ def plain_text(message: Message, url: str) -> str:
 
 def html(message: Message, url: str) -> str:
     """The same as a small page without pictures, scripts or addresses to count who reads it."""
-    if not message.concerns and not message.over:
+    if message.is_test:
         return Markup('<p>{}</p><p><a href="{}">{}</a></p>').format(TEST, url, url)
     parts = [
         Markup('<h3><a href="{}">{}</a></h3><p>{}</p>').format(f"{url}{c.path}", c.title, Markup("<br>").join(c.facts))
@@ -59,7 +59,7 @@ def slack(message: Message, project: str, url: str) -> dict[str, Any]:
     """
     line = subject(message, project)
     blocks: list[dict[str, Any]] = [{"type": "header", "text": {"type": "plain_text", "text": line[:HEADER_MOST]}}]
-    if not message.concerns and not message.over:
+    if message.is_test:
         blocks.append(_section(f"{TEST} <{url}|Open Tieline>"))
     for concern in _shown(message):
         facts = "".join(f"\n{_escaped(fact)}" for fact in concern.facts)
@@ -72,7 +72,7 @@ def slack(message: Message, project: str, url: str) -> dict[str, Any]:
 
 
 def _headline(message: Message) -> str:
-    if not message.concerns and not message.over:
+    if message.is_test:
         return "test of alerts"
     if not message.concerns:
         return f"over: {message.over[0].title}{_and_more(len(message.over) - 1)}"

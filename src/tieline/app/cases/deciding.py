@@ -6,7 +6,7 @@ may, and an approval never by whoever made what is approved.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,15 +14,13 @@ import msgspec
 
 from tieline.app.cases.reading import EVERYTHING
 from tieline.app.duties import CORRECTED_MAP, require_another
-from tieline.app.principal import Permission, Principal
+from tieline.app.principal import PEOPLE, Permission, Principal
 from tieline.engine.cases import ACCEPT, APPROVE, CORRECT, CORRECT_MAP, LINK, REFUSE, RETRY
 from tieline.engine.ports import Appended, Batch, Store
 from tieline.engine.records import CaseRow, CaseState
 from tieline.errors import TielineError
 from tieline.events import CaseDecided, Event, ValueMapCorrected, make_event
 from tieline.mapping import ValueMap
-
-SOURCE = "people"
 
 
 class NotDecidable(TielineError):
@@ -40,7 +38,8 @@ async def decide(
 ) -> list[str]:
     """Decide cases, all of them or none. Returns their ids.
 
-    Raises NotAllowed, also for an approval of what one made oneself, and NotDecidable saying what may be decided.
+    Raises NotAllowed, also for an approval of what one made oneself, and NotDecidable saying what may be decided; also
+    when somebody else decides some of them in the same moment: the others are decided then.
     """
     by.require(Permission.APPROVE if action in (APPROVE, REFUSE) else Permission.OPERATE)
     for case in cases:
@@ -55,7 +54,8 @@ async def decide(
     )
     late = [case.id for case, result in zip(cases, results, strict=False) if result.outcome is not Appended.NEW]
     if late:
-        raise NotDecidable(f"somebody else decided {', '.join(late)} in the meantime; that decision holds")
+        others = "" if len(late) == len(cases) else ", and yours for the others"
+        raise NotDecidable(f"somebody else decided {', '.join(late)} in the meantime; that decision holds{others}")
     return [case.id for case in cases]
 
 
@@ -67,6 +67,8 @@ def check(case: CaseRow, action: str, arguments: dict[str, Any], reason: str) ->
         raise NotDecidable(
             f"case {case.id} ({case.case_class}) cannot be decided with '{action}'; it can: {', '.join(case.actions)}"
         )
+    if action == CORRECT_MAP:
+        raise NotDecidable("the value map itself is corrected; that tries every case of the cause again")
     if action == LINK and not arguments.get("external_id"):
         raise NotDecidable("linking needs the id of the record in the other system")
     if action == REFUSE and not reason.strip():
@@ -76,12 +78,19 @@ def check(case: CaseRow, action: str, arguments: dict[str, Any], reason: str) ->
 
 
 async def correct_value_map(
-    store: Store, value_map: ValueMap, key: str, value: dict[str, str], *, by: Principal, reason: str, cause: str | None
+    store: Store,
+    value_map: ValueMap,
+    key: str,
+    value: dict[str, str],
+    *,
+    by: Principal,
+    reason: str,
+    causes: Collection[str],
 ) -> list[str]:
-    """Add or correct an entry of a value map, and try every open case of `cause` again, in one commit.
+    """Add or correct an entry of a value map, and try every open case of these causes again, in one commit.
 
-    An empty `value` takes the entry out. Returns the ids of the released cases. Raises NotAllowed, and NotDecidable
-    for a value the map cannot take.
+    An empty `value` takes the entry out. Returns the ids of the cases that this released, and nobody else meanwhile.
+    Raises NotAllowed, and NotDecidable for a value the map cannot take.
     """
     by.require(Permission.CORRECT)
     try:
@@ -92,13 +101,15 @@ async def correct_value_map(
     correction = ValueMapCorrected(
         value_map=value_map.name, key=key, value=value, former=value_map.cells(key), by=by.name, reason=reason
     )
-    cases = await store.cases(states=[CaseState.OPEN], cause=cause, limit=EVERYTHING) if cause else []
-    released = [case for case in cases if CORRECT_MAP in case.actions or RETRY in case.actions]
-    events = [make_event(correction, source=SOURCE, id=f"map/{value_map.name}/{key}/{now.isoformat()}", time=now)]
+    waiting = [await store.cases(states=[CaseState.OPEN], cause=cause, limit=EVERYTHING) for cause in causes]
+    released = [case for cases in waiting for case in cases if not {CORRECT_MAP, RETRY}.isdisjoint(case.actions)]
+    events = [make_event(correction, source=PEOPLE, id=f"map/{value_map.name}/{key}/{now.isoformat()}", time=now)]
     why, what = reason or f"{key} added to {value_map.name}", {CORRECTED_MAP: value_map.name, "key": key}
     events += [_decision(case, RETRY, by.name, why, what, now) for case in released]
-    await store.commit(Batch(events=events, cases=[_decided(case, CORRECT_MAP, by.name, now) for case in released]))
-    return [case.id for case in released]
+    _, *results = await store.commit(
+        Batch(events=events, cases=[_decided(case, CORRECT_MAP, by.name, now) for case in released])
+    )
+    return [case.id for case, result in zip(released, results, strict=True) if result.outcome is Appended.NEW]
 
 
 def like(value_map: ValueMap, key: str) -> dict[str, str]:
@@ -138,7 +149,7 @@ def _decision(case: CaseRow, action: str, by: str, reason: str, arguments: dict[
         arguments=arguments,
         decided_at=now,
     )
-    return make_event(data, source=SOURCE, id=f"{case.id}/decided", time=now, causation_id=f"{case.id}/opened")
+    return make_event(data, source=PEOPLE, id=f"{case.id}/decided", time=now, causation_id=f"{case.id}/opened")
 
 
 def _decided(case: CaseRow, action: str, by: str, now: datetime) -> CaseRow:

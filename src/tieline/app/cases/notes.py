@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from tieline.app.cases.deciding import SOURCE, NotDecidable
-from tieline.app.principal import Permission, Principal
+from tieline.app.cases.deciding import NotDecidable
+from tieline.app.principal import PEOPLE, Permission, Principal
 from tieline.engine.cases import APPROVE
 from tieline.engine.ports import Batch, Store
 from tieline.engine.records import CaseRow, CaseState
@@ -28,6 +28,7 @@ async def comment(store: Store, case: CaseRow, text: str, *, by: Principal) -> N
 async def assign(store: Store, case: CaseRow, owner: str, *, by: Principal, reason: str = "") -> None:
     """Give an open case to somebody: a person by name, or a team. Raises NotAllowed, NotDecidable."""
     by.require(Permission.OPERATE)
+    case = await store.case(case.id) or case  # as it stands now, not as a page showed it
     if case.state is not CaseState.OPEN:
         raise NotDecidable(f"case {case.id} is {case.state} already: {case.decision} by {case.decided_by}")
     if not owner.strip():
@@ -42,4 +43,4 @@ async def assign(store: Store, case: CaseRow, owner: str, *, by: Principal, reas
 
 def _about(case: CaseRow, data: CaseCommented | CaseAssigned, what: str, now: datetime) -> Event:
     ident = f"{case.id}/{what}/{data.by}/{now.isoformat()}"
-    return make_event(data, source=SOURCE, id=ident, time=now, causation_id=f"{case.id}/opened")
+    return make_event(data, source=PEOPLE, id=ident, time=now, causation_id=f"{case.id}/opened")

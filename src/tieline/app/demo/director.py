@@ -288,7 +288,7 @@ class _ExportShow:
                 people.like(products, known),
                 by=local_principal("rita.revops"),
                 reason=f"{key} is {known}, mistyped",
-                cause=group.of.cause,
+                causes=[group.of.cause],
             )
             correction = Correction(
                 value_map="products", key=key, like=known, cases=len(released), posted_before=posted

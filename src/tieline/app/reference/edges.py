@@ -62,6 +62,15 @@ _CONTROL = {
     ("POST", "/act/{action}"): "a deed of a person at the vendor that has no API of its own",
 }
 """The control API of every sandbox: (method, path under /_sandbox) → what it does. A test holds it to the routes."""
+_SECTIONS = {
+    "[hub]": HubSettings,
+    "[access.oidc]": OidcSettings,
+    "[archive]": ArchiveSettings,
+    "[alerts]": AlertSettings,
+    "[alerts.smtp]": SmtpSettings,
+    "[alerts.webhooks.NAME]": WebhookSettings,
+    "[telemetry]": TelemetrySettings,
+}
 
 
 def commands() -> str:
@@ -135,27 +144,7 @@ def settings() -> str:
         ),
         "## [project]",
         table(("setting", "default", "means"), project_rows),
-        "## [hub]",
-        prose(inspect.getdoc(HubSettings) or ""),
-        fields_table(HubSettings),
-        "## [access.oidc]",
-        prose(inspect.getdoc(OidcSettings) or ""),
-        fields_table(OidcSettings),
-        "## [archive]",
-        prose(inspect.getdoc(ArchiveSettings) or ""),
-        fields_table(ArchiveSettings),
-        "## [alerts]",
-        prose(inspect.getdoc(AlertSettings) or ""),
-        fields_table(AlertSettings),
-        "## [alerts.smtp]",
-        prose(inspect.getdoc(SmtpSettings) or ""),
-        fields_table(SmtpSettings),
-        "## [alerts.webhooks.NAME]",
-        prose(inspect.getdoc(WebhookSettings) or ""),
-        fields_table(WebhookSettings),
-        "## [telemetry]",
-        prose(inspect.getdoc(TelemetrySettings) or ""),
-        fields_table(TelemetrySettings),
+        *(part for section, kind in _SECTIONS.items() for part in _section(section, kind)),
         "## [environments.NAME]",
         (
             "Any of the sections above and below once more; what stands there replaces the rest when `--env NAME` "
@@ -166,12 +155,12 @@ def settings() -> str:
         table(("setting", "default", "means"), common),
     ]
     for name, kind in shipped_connectors().items():
-        parts += [
-            f"## connector = {quoted(name)}",
-            prose(inspect.getdoc(kind.settings) or ""),
-            fields_table(kind.settings),
-        ]
+        parts += _section(f"connector = {quoted(name)}", kind.settings)
     return page("Settings", *parts)
+
+
+def _section(heading: str, kind: type[Any]) -> tuple[str, ...]:
+    return f"## {heading}", prose(inspect.getdoc(kind) or ""), fields_table(kind)
 
 
 def connectors() -> str:

@@ -13,7 +13,7 @@ from decimal import Decimal
 
 import msgspec
 
-from tieline.app.principal import Permission, Principal
+from tieline.app.principal import PEOPLE, Permission, Principal
 from tieline.app.project import Project
 from tieline.app.replay.choose import Wanted, choose
 from tieline.app.replay.preview import Planned, RunPlan, preview
@@ -128,7 +128,7 @@ async def request_replay(store: Store, plan: ReplayPlan, *, by: Principal, reaso
                 ReplayRequested(
                     process=run.process, event_seq=run.event_seq, contract=run.deal, by=by.name, reason=reason
                 ),
-                source="people",
+                source=PEOPLE,
                 id=f"replay/{run.process}:{run.event_seq}/{uuid.uuid4()}",
                 time=now,
             )

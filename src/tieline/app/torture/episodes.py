@@ -21,14 +21,13 @@ from tieline.app.torture.disk import FILL
 from tieline.app.torture.nursery import Order
 from tieline.app.torture.schedule import EPISODES
 from tieline.app.torture.stage import TortureStage
-from tieline.engine.records import RunState
+from tieline.engine.records import OPEN_RUNS
 from tieline.storage.sqlite import SqliteStore
 
 LOCKED_S = 2.0
 NOTICES_WITHIN_S = 10.0
 SKEW_S = 300.0
 TORTURED = "tieline.app.torture.disk:tortured"
-OPEN = (RunState.QUEUED, RunState.READY, RunState.WAITING)
 FEE_1, FEE_2 = ("look", "charge"), ("look_twice", "charge_more")
 """The steps of the project's own process, before and after it was changed: no journal fits both."""
 
@@ -159,13 +158,13 @@ class Episodes:
         """A process gets a new version between two lives, while runs of the old one are under way."""
         end = time.monotonic() + NOTICES_WITHIN_S
         while time.monotonic() < end:
-            if await self._stage.store.runs(states=OPEN, process="fee"):
+            if await self._stage.store.runs(states=OPEN_RUNS, process="fee"):
                 break
             await asyncio.sleep(0.05)
         await self._stage.hub.kill()
         write_process(self._stage.project, FEE_2)
         self._stage.order = Order(seam=TORTURED, fresh=True)
-        under_way = await self._stage.store.runs(states=OPEN, process="fee")
+        under_way = await self._stage.store.runs(states=OPEN_RUNS, process="fee")
         await self._start()
         return f"{len(under_way)} runs of the old version were under way; the hub went on with both"
 

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from tieline.app.project import Project
+from tieline.app.views import rules
 from tieline.app.views.reading import View
 from tieline.app.views.resolve import NothingFound
 from tieline.app.views.words import event_words
@@ -99,14 +100,11 @@ async def read_case(project: Project, view: View, case_id: str, now: datetime) -
     )
 
 
-def leaves(document: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Every field of a document that holds a value, by dotted path."""
-    if isinstance(document, dict | list):
-        inner = document.items() if isinstance(document, dict) else enumerate(document)
-        for name, value in inner:
-            yield from leaves(value, f"{path}.{name}" if path else str(name))
-    elif document not in (None, ""):
-        yield path, str(document)
+def leaves(document: Any) -> Iterator[tuple[str, str]]:
+    """Every field of a document that holds a value, by the dotted path that a correction takes."""
+    for path, value in rules.leaves(document):
+        if value not in (None, ""):
+            yield ".".join(map(str, path)), str(value)
 
 
 def remedy_of(project: Project, view: View, case: CaseRow) -> Remedy | None:
@@ -126,6 +124,11 @@ def remedy_of(project: Project, view: View, case: CaseRow) -> Remedy | None:
     return _remedy(view, home, key) if home and key else None
 
 
+def causes_of(project: Project, value_map: str, key: str) -> list[str]:
+    """The causes of cases that an entry of a value map would release: a table missed it, or a rule that names it."""
+    return [f"{UNMAPPED}:{value_map}:{key}", *(f"{before}{key}" for before in _beginnings(project))]
+
+
 # --- inside -----------------------------------------------------------------------------------------------------------
 
 
@@ -135,12 +138,16 @@ def _remedy(view: View, name: str, key: str) -> Remedy:
 
 
 def _key(project: Project, cause: str) -> str:
-    """The word that a rule's cause is about: what stands in the one slot of `unknown-product:{product}`."""
+    """The word that a rule's cause is about."""
+    return next((cause.removeprefix(b) for b in _beginnings(project) if cause.startswith(b)), "")
+
+
+def _beginnings(project: Project) -> Iterator[str]:
+    """What stands before the word that a rule's cause is about: `unknown-product:` of `unknown-product:{product}`."""
     for rule in project.validation.rules:
         before, slot, rest = rule.cause.text.partition("{")
-        if slot and rest.endswith("}") and rest.count("{") == 0 and cause.startswith(before):
-            return cause.removeprefix(before)
-    return ""
+        if slot and rest.endswith("}") and rest.count("{") == 0:
+            yield before
 
 
 def _named_in(message: str) -> str:

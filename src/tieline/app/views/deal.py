@@ -136,7 +136,7 @@ async def _causes(view: View, events: Iterable[LoggedEvent]) -> list[LoggedEvent
 
 async def _cases_without_deal(store: Store, run_ids: set[str]) -> list[CaseRow]:
     """Cases of runs that stopped before they knew which deal they were about."""
-    return [case for case in await store.cases(correlation_id="") if case.run_id in run_ids]
+    return await store.cases(correlation_id="", run_ids=run_ids) if run_ids else []
 
 
 def money_of(rows: DealRows) -> DealMoney | None:

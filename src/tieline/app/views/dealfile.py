@@ -16,6 +16,7 @@ from tieline.app.views.reading import View
 from tieline.app.views.resolve import NothingFound
 from tieline.app.views.standing import standing
 from tieline.app.views.trace import Entry, Waiting, document_name, main_line, timeline, waiting
+from tieline.app.views.words import APPROVAL
 from tieline.domain import Contract, Customer
 from tieline.engine.records import DealFilter, Effect, EffectState, ListedDeal
 from tieline.events import event_name
@@ -54,7 +55,7 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DealFile(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything the page of a deal shows. `earlier` counts the entries before those of this page."""
+    """Everything the page of a deal shows. `first` counts the entries before those of this page."""
 
     deal: str
     contract: Contract | None
@@ -71,7 +72,6 @@ class DealFile(msgspec.Struct, frozen=True, kw_only=True):
     documents: list[Document]
     entries: list[Entry]
     first: int
-    earlier: int
     later: int
     total: int
     related: list[ListedDeal]
@@ -104,11 +104,10 @@ async def read_deal(view: View, deal: str, now: datetime, *, until: int = 0, eve
         documents=documents,
         entries=entries,
         first=first,
-        earlier=first,
         later=max(total - first - ENTRIES, 0),
         total=total,
         related=await _related(view, deal, family),
-        approvals=[(c.id, c.decided_by, c.closed_at) for c in rows.cases if c.case_class == "approval" and c.closed_at],
+        approvals=[(c.id, c.decided_by, c.closed_at) for c in rows.cases if c.case_class == APPROVAL and c.closed_at],
     )
 
 

@@ -8,9 +8,9 @@ from datetime import datetime
 
 import msgspec
 
-from tieline.app.views.now import APPROVAL, NowView, ProcessNow, SystemNow
+from tieline.app.views.now import NowView, ProcessNow, SystemNow
 from tieline.app.views.traffic import Absence
-from tieline.app.views.words import span
+from tieline.app.views.words import APPROVAL, span
 
 BAD, WARN, INFO = "bad", "warn", "info"
 NEARLY_SPENT = 0.8

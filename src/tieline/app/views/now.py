@@ -16,9 +16,10 @@ import msgspec
 from tieline.app.project import Project
 from tieline.app.views.today import MoneyOfDay, Today
 from tieline.app.views.traffic import Absence, absent_traffic
+from tieline.app.views.words import APPROVAL
 from tieline.engine.dispatch import PLACE
 from tieline.engine.ports import Store
-from tieline.engine.records import CaseCounts, EffectState, LaneStatus, RunState
+from tieline.engine.records import OPEN_RUNS, CaseCounts, EffectState, LaneStatus, RunState
 from tieline.engine.worker import Worker
 from tieline.policy import Expectation
 
@@ -30,9 +31,7 @@ SHARE = 50
 MOST_LATE = 500
 """Late runs are counted up to here in each state: nobody needs the number of a disaster to be exact."""
 DRAIN_MINUTES = 10
-APPROVAL = "approval"
 NOT_MAPPED, NOT_UNDERSTOOD = "-not-mapped", "message-not-understood"
-_OPEN = (RunState.QUEUED, RunState.READY, RunState.WAITING)
 
 
 class SystemNow(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +41,6 @@ class SystemNow(msgspec.Struct, frozen=True, kw_only=True):
     lane: LaneStatus
     events_a_minute: float
     documents_a_minute: float
-    items_a_minute: float
     calls_a_minute: float
     vendor_s: Sequence[float | None]
     added_s: Sequence[float | None]
@@ -204,7 +202,6 @@ class Board:
             lane=status,
             events_a_minute=measures.events.a_minute(at),
             documents_a_minute=measures.documents.a_minute(at),
-            items_a_minute=measures.items.a_minute(at),
             calls_a_minute=measures.calls.a_minute(at),
             vendor_s=measures.vendor.percentiles(at),
             added_s=measures.added.percentiles(at),
@@ -221,7 +218,7 @@ class Board:
                 name=name,
                 owner=described[name].owner if name in described else "",
                 slo_hours=described[name].slo_hours if name in described else 0,
-                **{s.value: counted.runs.get((name, s.value), 0) for s in (*_OPEN, RunState.DONE)},
+                **{s.value: counted.runs.get((name, s.value), 0) for s in (*OPEN_RUNS, RunState.DONE)},
                 late=counted.late.get(name, 0),
                 late_at_least=counted.late_at_least,
                 expects=described[name].expects if name in described else None,
@@ -260,7 +257,7 @@ class Board:
         more = False
         allowed = {p.name: timedelta(hours=p.slo_hours) for p in self._project.catalogue.processes.values()}
         shortest = min(allowed.values(), default=timedelta.max)
-        for state in _OPEN:
+        for state in OPEN_RUNS:
             oldest = await self._store.runs(states=[state], limit=MOST_LATE)
             of_state = [r.process for r in oldest if r.process in allowed and now - r.started_at > allowed[r.process]]
             for process in of_state:

@@ -18,6 +18,7 @@ from tieline.app.views.resolve import NothingFound, resolve
 from tieline.engine.ports import Store
 from tieline.engine.process import Process
 from tieline.engine.records import (
+    OPEN_RUNS,
     CaseRow,
     CaseState,
     Effect,
@@ -30,7 +31,6 @@ from tieline.engine.records import (
 from tieline.errors import ConfigurationError
 from tieline.events import LoggedEvent
 
-OPEN = tuple(state for state in RunState if not state.ended)
 MOST_LATE = 500
 MOST_CASES = 500
 MOST_DONE = 1_000
@@ -57,7 +57,7 @@ class ProcessHealth(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def in_flight(self) -> int:
-        return sum(number for state, number in self.states.items() if state in OPEN)
+        return sum(number for state, number in self.states.items() if state in OPEN_RUNS)
 
 
 class FlowCount(msgspec.Struct, frozen=True, kw_only=True):
@@ -213,7 +213,7 @@ async def _health(
     late: list[RunRow] = []
     if entry is not None:
         began_before = now - timedelta(hours=entry.slo_hours)
-        late = await store.runs(process=name, states=OPEN, until=began_before, limit=MOST_LATE)
+        late = await store.runs(process=name, states=OPEN_RUNS, until=began_before, limit=MOST_LATE)
     return ProcessHealth(
         name=name,
         summary=(definition.function.__doc__ or "").strip().partition("\n")[0],
@@ -246,7 +246,7 @@ _AT_SYSTEMS = ("ensure", "perform", "link")
 
 def _states(name: str) -> Sequence[RunState]:
     if name in ("", "open"):
-        return OPEN if name else ()
+        return OPEN_RUNS if name else ()
     try:
         return [RunState(name)]
     except ValueError:
@@ -269,8 +269,6 @@ async def _effects(store: Store, row: RunRow) -> list[Effect]:
 
 
 async def _cases(store: Store, row: RunRow) -> list[CaseRow]:
-    if row.correlation_id:
-        found = await store.cases(correlation_id=row.correlation_id, limit=1_000)
-    else:
-        found = await store.cases(states=[CaseState.OPEN], limit=MOST_CASES)
-    return [case for case in found if case.run_id == row.id]
+    """Those of before it knew which deal it is about, too."""
+    deals = dict.fromkeys(["", row.correlation_id])
+    return [case for deal in deals for case in await store.cases(correlation_id=deal, run_ids=[row.id])]

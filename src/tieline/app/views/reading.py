@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from tieline.app.principal import PEOPLE
 from tieline.app.project import Project, installed_connectors, load_mappings
 from tieline.app.rulebook import corrected_mappings
 from tieline.app.settings import Settings, load_settings
@@ -33,7 +34,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def sources(self) -> tuple[str, ...]:
         """Every source an event may have: the connections, ourselves, and people."""
-        return (*self.vendors, "tieline", "people")
+        return (*self.vendors, "tieline", PEOPLE)
 
 
 @asynccontextmanager

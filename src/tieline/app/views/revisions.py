@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import msgspec
 
 from tieline.app.views.reading import View
 from tieline.app.views.resolve import NothingFound
+from tieline.app.views.rules import leaves
 from tieline.app.views.trace import document_name
 from tieline.connectors.sdk.capture import Capture
 from tieline.engine.records import Effect
+from tieline.mapping.paths import format_segments
 
 NOTHING = "nothing"
 _READABLE = Capture()
@@ -71,15 +72,5 @@ def _changes(before: dict[str, str], after: dict[str, str]) -> Iterator[Change]:
 
 def _fields(content: bytes) -> dict[str, str]:
     """A document as path → value, in its own order."""
-    return dict(_walk("", msgspec.json.decode(content))) if content else {}
-
-
-def _walk(path: str, value: Any) -> Iterator[tuple[str, str]]:
-    if isinstance(value, dict):
-        for name, part in value.items():
-            yield from _walk(f"{path}.{name}" if path else name, part)
-    elif isinstance(value, list):
-        for at, part in enumerate(value):
-            yield from _walk(f"{path}[{at}]", part)
-    elif value is not None:
-        yield path, str(value)
+    held = leaves(msgspec.json.decode(content)) if content else ()
+    return {format_segments(path): str(value) for path, value in held if value is not None}

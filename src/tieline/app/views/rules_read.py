@@ -14,16 +14,16 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from tieline.app.project import Project
-from tieline.app.rulebook import RuleKind, policy_file, table_head
+from tieline.app.rulebook import RuleKind, policy_file, table_head, users_of
 from tieline.app.views.resolve import NothingFound
 from tieline.app.views.rules_sheet import Change, Sheet, differences, sheet_of, sheet_of_map, text_difference
+from tieline.app.views.words import counted
 from tieline.engine.ports import Operation, Store
 from tieline.engine.records import Effect, RuleVersion
 from tieline.mapping import ExampleResult, MappingSet, ProblemsFound, ValueMap, load_value_map, run_examples
 from tieline.mapping import Mapping as CompiledTable
 from tieline.mapping.corrections import Correction, Corrections, Standing
 from tieline.mapping.problems import nearest_hint
-from tieline.mapping.rule_text import lookups_in
 
 MOST_COUNTED = 1_000
 """Documents are counted up to here; beyond, it is said that there are more."""
@@ -138,7 +138,7 @@ async def read_rule(
         versions=await view.store.rule_versions(name, limit=VERSIONS_SHOWN),
         examples=examples_of(view.mappings.mapping(name)) if is_current and name in view.mappings.tables else [],
         uses=shown.uses,
-        used_by=_users(view, name) if shown.kind == RuleKind.VALUE_MAP else [],
+        used_by=users_of(view.mappings, name) if shown.kind == RuleKind.VALUE_MAP else [],
         used=await _used(view, shown, held),
         documents=await view.store.effects(mapping=shown.label, limit=DOCUMENTS_SHOWN, newest=True)
         if shown.kind == RuleKind.MAPPING
@@ -267,10 +267,6 @@ async def _count(view: RulesView, labels: Sequence[str]) -> Used:
     return Used(min(number, MOST_COUNTED), number > MOST_COUNTED)
 
 
-def _users(view: RulesView, name: str) -> list[str]:
-    return sorted(t.name for t in view.mappings.tables.values() if name in lookups_in(t.rules))
-
-
 def _entries(
     view: RulesView, shown: RuleVersion, sheet: Sheet, keys: Sequence[str], is_current: bool
 ) -> list[EntryLine]:
@@ -305,7 +301,7 @@ def _problems(view: RulesView, version: RuleVersion) -> list[str]:
         found = [f"its file cannot be read as it is now: {error}"]
     if version.name in view.mappings.tables:
         failed = sum(not result.ok for result in examples_of(view.mappings.mapping(version.name)))
-        found += [f"{_many(failed, 'example')} come out otherwise than written"] if failed else []
+        found += [f"{counted(failed, 'example')} come out otherwise than written"] if failed else []
     return found
 
 
@@ -314,8 +310,8 @@ def _of_map(view: RulesView, version: RuleVersion) -> list[str]:
         return []
     standing = _standing(view, version.name).values()
     waiting, odd = (sum(s is kind for s in standing) for kind in (Standing.TO_EXPORT, Standing.CONFLICT))
-    found = [f"{_many(waiting, 'correction')} not in the file yet"] if waiting else []
-    found += [f"{_many(odd, 'entry')} of which the file says otherwise"] if odd else []
+    found = [f"{counted(waiting, 'correction')} not in the file yet"] if waiting else []
+    found += [f"{counted(odd, 'entry')} of which the file says otherwise"] if odd else []
     over = view.corrections.over(file_of_map(view, version.name)).value_map
     if over.content_hash != view.mappings.value_map(version.name).content_hash:
         found.append(CHANGED)
@@ -333,8 +329,3 @@ def _of_file(view: RulesView, version: RuleVersion) -> list[str]:
         return []
     same = table_head(text, str(path))["content"] == table_head(version.text, version.label)["content"]
     return [] if same else [CHANGED]
-
-
-def _many(number: int, what: str) -> str:
-    plural = f"{what[:-1]}ies" if what.endswith("y") else f"{what}s"
-    return f"{number} {what if number == 1 else plural}"

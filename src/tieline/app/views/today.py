@@ -93,12 +93,15 @@ class Today:
 
     async def _add(self, store: Store, stage: str, events: Sequence[LoggedEvent]) -> None:
         first = await store.first_events(list({event.topic for event in events}))
+        changes: list[tuple[Money, int]] = []
         for event in events:
             again = first[event.topic].seq != event.seq
             before = await _told_before(store, STAGES[stage][0].__name__, event) if again else None
             for told, sign in ((before, -1), (event, 1)):
                 if told is not None and (amount := _amount(stage, told)) is not None:
-                    self._sums[stage, amount.currency] += sign * amount.amount
+                    changes.append((amount, sign))
+        for amount, sign in changes:  # all of a page or nothing: what could not be read to its end is read again
+            self._sums[stage, amount.currency] += sign * amount.amount
 
     def _by_currency(self) -> list[MoneyOfDay]:
         currencies = sorted({currency for _, currency in self._sums})
@@ -110,8 +113,8 @@ class Today:
 
 async def _told_before(store: Store, name: str, event: LoggedEvent) -> LoggedEvent | None:
     """What the log said of the same document last before this event."""
-    told = await store.events(type=name, subject=event.subject, limit=1_000_000)
-    return max((earlier for earlier in told if earlier.seq < event.seq), key=lambda e: e.seq, default=None)
+    told = await store.events(type=name, subject=event.subject, before_seq=event.seq, limit=1, newest=True)
+    return told[0] if told else None
 
 
 def _amount(stage: str, event: LoggedEvent) -> Money | None:

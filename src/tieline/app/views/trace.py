@@ -13,12 +13,10 @@ from tieline.app.views.deal import DealMoney, DealRows, gather, gather_notice, m
 from tieline.app.views.reading import View
 from tieline.app.views.resolve import Resolved, resolve
 from tieline.app.views.standing import standing
-from tieline.app.views.words import event_words, figure, kind_words, system_of
+from tieline.app.views.words import APPROVAL, event_words, figure, kind_words, system_of
 from tieline.engine.records import CaseRow, CaseState, Effect, EffectState, LaneStatus, RunRow, RunState
 from tieline.events import EVENTS, CaseDecided, CaseOpened, LoggedEvent, VendorNotified, decode_event, event_name
-from tieline.events.catalogue import DocumentStands
-
-APPROVAL = "approval"
+from tieline.events.business import DocumentStands
 
 
 class TracedRun(msgspec.Struct, kw_only=True):

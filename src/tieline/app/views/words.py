@@ -33,15 +33,23 @@ from tieline.events import (
     PaymentReceived,
     ProjectOpened,
     RunMoved,
+    SignedIn,
+    SignedOut,
+    SignInRefused,
     StoreRestored,
     SubscriptionActivated,
     SubscriptionCancelled,
+    TokenIssued,
+    TokenRevoked,
+    UserChanged,
     ValueMapCorrected,
     VendorNotified,
     decode_event,
     event_name,
 )
 
+APPROVAL = "approval"
+"""The class of the cases in which a rule asks for a yes."""
 SWEEP = "poll/"
 """How the ids of events begin that a sweep found and no webhook told."""
 
@@ -87,6 +95,12 @@ def span(length: timedelta) -> str:
         return f"{minutes} min {rest:02d} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
+
+
+def counted(number: int, what: str) -> str:
+    """`1 case`, `1,200 cases`, `2 entries`"""
+    more = f"{what[:-1]}ies" if what.endswith("y") else f"{what}s"
+    return f"{number:,} {what if number == 1 else more}"
 
 
 def figure(value: Decimal) -> str:
@@ -196,6 +210,12 @@ _WORDS: dict[type[EventData], Callable[[Any], str]] = {
     MoveRequested: _asked_to_move,
     ConnectionHeld: _held,
     ConnectionReleased: _released,
+    UserChanged: lambda d: f"User {d.user}: {d.change} by {d.by}, now {', '.join(sorted(d.roles)) or 'no role'}",
+    SignedIn: lambda d: f"{d.user} signed in by {d.how}",
+    SignInRefused: lambda d: f"{d.user or 'Somebody unknown'} was not let in: {d.why}",
+    SignedOut: lambda d: f"{d.user} ended a session: {d.which}",
+    TokenIssued: lambda d: f'{d.by} made the token "{d.label}" for {d.user}: {", ".join(sorted(d.scopes))}',
+    TokenRevoked: lambda d: f'{d.by} revoked the token "{d.label}" of {d.user}',
     RunMoved: lambda d: f"{d.run} goes on with version {d.to_version}, no longer {d.from_version}",
     MoveRefused: lambda d: f"{d.run} stays on its version, {d.to_version} does not do: {d.reason}",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 _OBJECTS = {"customer": "Account", "contract": "Opportunity", "deal_status": "Opportunity", "product": "Product2"}
 
@@ -11,4 +12,4 @@ _OBJECTS = {"customer": "Account", "contract": "Opportunity", "deal_status": "Op
 def record_page(url: str, kind: str, external_id: str, response: Mapping[str, Any]) -> str:
     """`https://acme.my.salesforce.com/lightning/r/Opportunity/006…/view`, which My Domain leads on to Lightning."""
     name = _OBJECTS.get(kind)
-    return f"{url.rstrip('/')}/lightning/r/{name}/{external_id}/view" if name else ""
+    return f"{url.rstrip('/')}/lightning/r/{name}/{quote(external_id, safe='')}/view" if name else ""

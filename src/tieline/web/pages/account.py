@@ -16,7 +16,7 @@ from tieline.app.principal import Permission, Principal
 from tieline.errors import TielineError
 from tieline.web.given import TheDesk, TheSite, Who
 from tieline.web.session import caller
-from tieline.web.site import HEADERS, Section, Site, WebRequest
+from tieline.web.site import Section, Site, WebRequest, go_to
 
 SCOPE_WORDS = {
     Permission.READ: "look at everything",
@@ -140,4 +140,4 @@ def _page(
 
 
 def _done(what: str) -> Redirect:
-    return Redirect(f"/account?done={what}", status_code=303, headers=HEADERS)
+    return go_to(f"/account?done={what}")

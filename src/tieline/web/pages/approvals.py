@@ -18,7 +18,7 @@ from tieline.app.principal import Principal
 from tieline.engine.cases import APPROVE, REFUSE
 from tieline.web.given import TheDesk, TheSite, Who
 from tieline.web.pages.deals import deal_path
-from tieline.web.site import HEADERS, Section, Site, WebRequest
+from tieline.web.site import Section, Site, WebRequest, go_to
 
 DONE = {APPROVE: "approved", REFUSE: "refused"}
 FEW_LINES = 12
@@ -90,7 +90,7 @@ async def decide(request: WebRequest, desk: TheDesk, site: TheSite, principal: W
         return await _several(request, desk, site, principal, ids, problem=str(error), reason=reason)
     desk.worker.events_arrived()
     to = approval_path(found[0].case.id) if len(found) == 1 else f"/approvals?done={DONE[action]}&number={len(found)}"
-    return Redirect(to, status_code=303, headers=HEADERS)
+    return go_to(to)
 
 
 SECTION = Section(title="Approvals", path="/approvals", handlers=[approvals, mine, several, approval, decide])

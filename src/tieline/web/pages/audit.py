@@ -12,13 +12,14 @@ from litestar.response import Redirect, Stream
 
 from tieline.app import audit as use
 from tieline.app.desk import Desk
+from tieline.app.principal import PEOPLE
 from tieline.app.views.listing import event_line
 from tieline.app.views.resolve import NothingFound
 from tieline.app.views.words import event_words
 from tieline.errors import ConfigurationError
 from tieline.events import EVENTS, LoggedEvent
 from tieline.web.given import TheDesk, TheSite, Who
-from tieline.web.site import HEADERS, Section, WebRequest
+from tieline.web.site import HEADERS, Section, WebRequest, go_to
 
 Pages = AsyncIterator[list[LoggedEvent]]
 _FORMATS: dict[str, tuple[str, Callable[[Pages], AsyncIterator[bytes]]]] = {
@@ -45,7 +46,7 @@ async def audit(request: WebRequest, desk: TheDesk, site: TheSite, before: FromQ
         asked=asked,
         before=before,
         types=sorted(EVENTS),
-        whos=[*desk.view.vendors, "tieline", use.PEOPLE],
+        whos=[*desk.view.vendors, "tieline", PEOPLE],
         chain=desk.chain,
     )
 
@@ -90,7 +91,7 @@ async def event(request: WebRequest, desk: TheDesk, site: TheSite, seq: FromPath
 async def verify(request: WebRequest, desk: TheDesk, principal: Who) -> Redirect:
     """Go through the whole log once more, beside the hub's work."""
     desk.chain.again(principal)
-    return Redirect("/audit/chain", status_code=303, headers=HEADERS)
+    return go_to("/audit/chain")
 
 
 @get("/audit/chain")

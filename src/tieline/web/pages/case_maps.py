@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import suppress
+from datetime import UTC, datetime
 
 from litestar import Response, get, post
 from litestar.params import FromPath, FromQuery
@@ -19,9 +18,11 @@ from tieline.app.views.resolve import NothingFound
 from tieline.engine.cases import RETRY
 from tieline.engine.records import CaseState
 from tieline.web.given import TheDesk, TheSite, Who
-from tieline.web.pages import cases
-from tieline.web.pages.rules import HEARD_S, title
-from tieline.web.site import HEADERS, Section, WebRequest
+from tieline.web.pages.case_bulk import progress_path
+from tieline.web.pages.cases import case_path
+from tieline.web.pages.corrections import heard
+from tieline.web.pages.rules import title
+from tieline.web.site import Section, WebRequest, go_to
 
 
 @get("/cases/{case_id:str}/correct-map")
@@ -52,7 +53,7 @@ async def ask_map(
         plan=plan,
         preview=preview,
         map_title=title(remedy.value_map, "value_map"),
-        case_path=cases.case_path,
+        case_path=case_path,
     )
 
 
@@ -68,15 +69,12 @@ async def correct_map(request: WebRequest, desk: TheDesk, principal: Who, case_i
         desk.rules, desk.store, remedy.value_map, remedy.key, cells, by=principal, reason=reason, seen={}
     )
     desk.worker.events_arrived()
-    with suppress(TimeoutError):  # the page that comes next shows the map as corrected
-        async with asyncio.timeout(HEARD_S):
-            while len(desk.worker.resources.corrections.of(remedy.value_map)) == made:  # noqa: ASYNC110 - no bell
-                await asyncio.sleep(0.01)
-    return Redirect(cases.progress_path(file.case.cause, len(released)), status_code=303, headers=HEADERS)
+    await heard(desk, remedy.value_map, made)
+    return go_to(progress_path(file.case.cause, len(released)))
 
 
 async def _remedy(desk: Desk, case_id: str) -> tuple[CaseFile, Remedy]:
-    file = await read_case(desk.project, desk.view, case_id, cases.now())
+    file = await read_case(desk.project, desk.view, case_id, datetime.now(UTC))
     if file.case.state is not CaseState.OPEN:
         raise use.NotDecidable(f"case {file.case.id} is {file.case.state} already: {file.case.decision}")
     if file.remedy is None:
@@ -88,4 +86,4 @@ def _row(desk: Desk, remedy: Remedy, like: str) -> dict[str, str]:
     return use.like(rules.map_in_force(desk.rules, remedy.value_map), like)
 
 
-SECTION = Section(title="Cases", path="/cases", handlers=[*cases.HANDLERS, ask_map, correct_map])
+SECTION = Section(title="", path="/cases", handlers=[ask_map, correct_map])

@@ -1,4 +1,4 @@
-"""Cases: by cause or one by one; one case with what deciding it takes; decisions, each behind its preview."""
+"""Cases: by cause or one by one; one case with what deciding it takes, each decision behind its preview."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from litestar.response import Redirect
 
 from tieline.app import cases as use
 from tieline.app.desk import Desk
-from tieline.app.principal import Permission, Principal
+from tieline.app.principal import Permission
 from tieline.app.replay.decision import preview_decision
 from tieline.app.views.case import leaves, read_case
 from tieline.app.views.resolve import NothingFound
+from tieline.app.views.words import APPROVAL
 from tieline.engine.cases import APPROVE, CORRECT, CORRECT_MAP, LINK, REFUSE
 from tieline.engine.records import CaseFilter, CaseRow, CaseState
 from tieline.web import present
 from tieline.web.given import TheDesk, TheSite, Who
+from tieline.web.pages.approvals import approval_path
 from tieline.web.pages.deals import deal_path, document_path
 from tieline.web.pages.rules import worded
-from tieline.web.site import HEADERS, WebRequest
+from tieline.web.site import Section, WebRequest, fields, go_to
 
-APPROVAL = "approval"
 FIELD = "field."
 """How the fields of a corrected document begin in a form."""
-LISTED = 20
 DEEDS = {
     "retry": ("Try again", "The cause was mended elsewhere. What is in doubt is asked about first."),
     "correct": ("Correct the document", "Change fields of this one document, then try again."),
@@ -46,8 +46,6 @@ DEEDS = {
 }
 """What the decisions are called, and when each is the right one."""
 DANGEROUS = ("cancel", "skip", "send-again")
-_FOR_ALL = ("retry", "skip", "cancel", "create", "accept", "dismiss")
-"""What may be decided for a whole cause at once: what needs nothing that is each case's own."""
 
 
 @get("/cases")
@@ -64,7 +62,7 @@ async def cases(
     after: FromQuery[str] = "",
 ) -> Response[str]:
     """What waits for a person."""
-    at, store = now(), desk.view.store
+    at, store = datetime.now(UTC), desk.view.store
     wanted = CaseFilter(
         state=CaseState(in_state) if in_state in tuple(CaseState) else CaseState.OPEN,
         case_class=of_class or None,
@@ -94,74 +92,6 @@ async def cases(
     )
 
 
-@get("/cases/bulk")
-async def ask_bulk(
-    request: WebRequest,
-    desk: TheDesk,
-    site: TheSite,
-    principal: Who,
-    cause: FromQuery[str],
-    action: FromQuery[str] = "",
-) -> Response[str]:
-    """What deciding all open cases of a cause would release."""
-    principal.require(Permission.OPERATE)
-    store = desk.view.store
-    group = next(iter(await use.groups(store, CaseFilter(cause=cause), now(), 1)), None)
-    if group is None:
-        raise NothingFound(f"no open case has the cause {cause!r} any more")
-    shown = await use.page(store, CaseFilter(cause=cause), limit=LISTED)
-    possible = [deed for deed in group.example.actions if deed in _FOR_ALL]
-    chosen = action if action in possible else ""
-    return site.page(
-        request,
-        "cases/bulk.html",
-        group=group,
-        listed=shown.cases,
-        possible=possible,
-        action=chosen,
-        deeds=DEEDS,
-        dangerous=DANGEROUS,
-        correctable=CORRECT_MAP in group.example.actions,
-        preview=await _preview(desk, group.example, chosen, {}, principal) if chosen else None,
-        case_path=case_path,
-        worded=worded,
-    )
-
-
-@post("/cases/bulk")
-async def bulk(request: WebRequest, desk: TheDesk, principal: Who) -> Redirect:
-    """Decide all open cases of a cause, or none."""
-    form = await request.form()
-    cause, action, reason = (str(form.get(name) or "") for name in ("cause", "action", "reason"))
-    if action not in _FOR_ALL:
-        raise use.NotDecidable("each case of a cause is decided for itself with this; choose another way, or one case")
-    held = await use.chosen(desk.store, None, cause)
-    decided = await use.decide(desk.store, held, action, by=principal, reason=reason)
-    desk.worker.events_arrived()
-    return _to(progress_path(cause, len(decided)))
-
-
-@get("/cases/progress")
-async def progress(
-    request: WebRequest, desk: TheDesk, site: TheSite, cause: FromQuery[str], of: FromQuery[int] = 0
-) -> Response[str]:
-    """How far the release of a cause is; a piece of the page for who looks at it already."""
-    counts = await desk.view.store.count_cases_of(cause)
-    left = counts.get(CaseState.DECIDED, 0)
-    shown: dict[str, Any] = {
-        "cause": cause,
-        "of": max(of, left),
-        "done": max(of - left, 0),
-        "left": left,
-        "again": counts.get(CaseState.OPEN, 0),
-        "here_path": progress_path(cause, of),
-        "cause_path": cause_path,
-    }
-    if request.headers.get("hx-request"):
-        return site.part(request, "cases/progress.html", **shown)
-    return site.page(request, "cases/released.html", **shown)
-
-
 @get("/cases/{case_id:str}")
 async def case(
     request: WebRequest,
@@ -171,9 +101,9 @@ async def case(
     done: FromQuery[str] = "",
 ) -> Response[Any]:
     """One case whole."""
-    found = await read_case(desk.project, desk.view, case_id, now())
+    found = await read_case(desk.project, desk.view, case_id, datetime.now(UTC))
     if found.case.case_class == APPROVAL:
-        return _to(f"/approvals/{quote(found.case.id, safe='')}")
+        return go_to(approval_path(found.case.id))
     return site.page(
         request,
         "cases/case.html",
@@ -195,7 +125,7 @@ async def case(
 @get("/cases/{case_id:str}/next")
 async def what_next(request: WebRequest, desk: TheDesk, site: TheSite, case_id: FromPath[str]) -> Response[str]:
     """What became of a decision so far: a piece of the page."""
-    found = await read_case(desk.project, desk.view, case_id, now())
+    found = await read_case(desk.project, desk.view, case_id, datetime.now(UTC))
     others = await desk.view.store.cases(states=[CaseState.OPEN], correlation_id=found.case.correlation_id, limit=20)
     again = [other for other in others if other.run_id == found.case.run_id and found.case.run_id]
     return site.part(
@@ -218,11 +148,11 @@ async def ask(
     principal.require(Permission.OPERATE)
     held = await _open(desk, case_id)
     if action == CORRECT_MAP:
-        return _to(f"{case_path(held.id)}/correct-map")
+        return go_to(f"{case_path(held.id)}/correct-map")
     if action not in held.actions or action in (APPROVE, REFUSE):
         raise NothingFound(f"case {held.id} cannot be decided with {action!r}; it can: {', '.join(held.actions)}")
     document = dict(leaves(held.details.get("document") or {}))
-    given = _fields(request.query_params)
+    given = fields(request.query_params, FIELD)
     arguments = _arguments(action, external_id, {name: value for name, value in given.items() if name in document})
     arguments = _changed(arguments, document) if action == CORRECT else arguments
     ready = bool(arguments) if action in (CORRECT, LINK) else True
@@ -238,7 +168,9 @@ async def ask(
         given=given,
         external_id=external_id,
         reason=reason,
-        preview=await _preview(desk, held, action, arguments, principal) if ready else None,
+        preview=await preview_decision(desk.project, desk.view, held, action, arguments, principal.name)
+        if ready
+        else None,
         asked=bool(given) or bool(external_id),
         case_path=case_path,
         worded=worded,
@@ -251,10 +183,10 @@ async def decide(request: WebRequest, desk: TheDesk, principal: Who, case_id: Fr
     form = await request.form()
     action, reason, external_id = (str(form.get(name) or "") for name in ("action", "reason", "external_id"))
     held = await _known(desk, case_id)
-    arguments = _arguments(action, external_id, _fields(form))
+    arguments = _arguments(action, external_id, fields(form, FIELD))
     await use.decide(desk.store, [held], action, by=principal, reason=reason, arguments=arguments)
     desk.worker.events_arrived()
-    return _to(f"{case_path(held.id)}?done={quote(action)}")
+    return go_to(f"{case_path(held.id)}?done={quote(action)}")
 
 
 @post("/cases/{case_id:str}/comment")
@@ -263,7 +195,7 @@ async def comment(request: WebRequest, desk: TheDesk, principal: Who, case_id: F
     text = str((await request.form()).get("text") or "")
     held = await _known(desk, case_id)
     await use.comment(desk.store, held, text, by=principal)
-    return _to(f"{case_path(held.id)}?done=comment#history")
+    return go_to(f"{case_path(held.id)}?done=comment#history")
 
 
 @post("/cases/{case_id:str}/assign")
@@ -273,10 +205,10 @@ async def assign(request: WebRequest, desk: TheDesk, principal: Who, case_id: Fr
     held = await _known(desk, case_id)
     owner, reason = str(form.get("owner") or ""), str(form.get("reason") or "")
     await use.assign(desk.store, held, owner, by=principal, reason=reason)
-    return _to(f"{case_path(held.id)}?done=assign")
+    return go_to(f"{case_path(held.id)}?done=assign")
 
 
-HANDLERS = [cases, ask_bulk, bulk, progress, case, what_next, ask, decide, comment, assign]
+SECTION = Section(title="Cases", path="/cases", handlers=[cases, case, what_next, ask, decide, comment, assign])
 
 
 def case_path(case_id: str) -> str:
@@ -289,17 +221,8 @@ def cause_path(cause: str, **more: str) -> str:
     return f"/cases{'' if 'view' in more else '/bulk'}?{present.query({'cause': cause, **more})}"
 
 
-def progress_path(cause: str, of: int) -> str:
-    """The address that says how far a release is."""
-    return f"/cases/progress?{present.query({'cause': cause, 'of': of})}"
-
-
 async def _none() -> list[use.CaseGroup]:
     return []
-
-
-async def _preview(desk: Desk, held: CaseRow, action: str, arguments: Mapping[str, Any], by: Principal) -> Any:
-    return await preview_decision(desk.project, desk.view, held, action, arguments, by.name)
 
 
 async def _known(desk: Desk, case_id: str) -> CaseRow:
@@ -326,10 +249,6 @@ def _changed(fields: Mapping[str, str], document: Mapping[str, str]) -> dict[str
     return {name: value for name, value in fields.items() if value != document[name]}
 
 
-def _fields(form: Mapping[str, Any]) -> dict[str, str]:
-    return {name.removeprefix(FIELD): str(form[name]) for name in form if name.startswith(FIELD)}
-
-
 def _owners(desk: Desk) -> list[str]:
     """Whom a case may be given to: the teams of the catalogue, and people who have an account."""
     classes = desk.project.catalogue.cases.values()
@@ -338,12 +257,3 @@ def _owners(desk: Desk) -> list[str]:
 
 def _answer(response: bytes) -> str:
     return present.pretty(response) if response else ""
-
-
-def _to(address: str) -> Redirect:
-    return Redirect(address, status_code=303, headers=HEADERS)
-
-
-def now() -> datetime:
-    """UTC."""
-    return datetime.now(UTC)

@@ -23,7 +23,7 @@ from tieline.app.views.trace import effect_notes, took
 from tieline.app.views.words import span
 from tieline.errors import ConfigurationError
 from tieline.web.given import TheDesk, TheSite
-from tieline.web.site import HEADERS, Section, WebRequest
+from tieline.web.site import Section, WebRequest, go_to
 from tieline.web.svg.way import bar
 
 _CASE = re.compile(r"\b(C-[0-9A-Za-z-]+)")
@@ -48,7 +48,7 @@ async def deals(request: WebRequest, desk: TheDesk, site: TheSite) -> Response[s
     except ConfigurationError as error:
         problem = str(error)
     if page.only:
-        return Redirect(deal_path(page.only), status_code=303, headers=HEADERS)
+        return go_to(deal_path(page.only))
     return site.page(
         request,
         "deals/list.html",
@@ -80,6 +80,7 @@ async def deal(
         file=found,
         everything=everything,
         until=until,
+        since=_micros(found.changed_at),
         at_vendor=_at_vendor(desk),
         bars=_bars(found),
         explainable={(c, k) for c, k, action in view.operations if action == "ensure"},

@@ -11,6 +11,7 @@ from markupsafe import Markup, escape
 
 from tieline.app.vendor_pages import vendor_page
 from tieline.app.views.explain import explain_document
+from tieline.app.views.words import APPROVAL
 from tieline.engine.records import CaseRow
 from tieline.web.given import TheDesk, TheSite
 from tieline.web.pages.deals import deal_path, document_path, explain_path, rule_path
@@ -66,4 +67,4 @@ def table_file(file: str) -> str:
 
 
 def _approved(case: CaseRow) -> bool:
-    return case.case_class == "approval" and case.closed_at is not None
+    return case.case_class == APPROVAL and case.closed_at is not None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import quote
 
 from litestar import Response, get, post
@@ -19,14 +18,14 @@ from tieline.app.views.words import event_words
 from tieline.engine.records import RunState
 from tieline.engine.replays import first_run
 from tieline.web.given import TheDesk, TheSite, Who
-from tieline.web.site import HEADERS, Section, WebRequest
+from tieline.web.site import Section, WebRequest, go_to
 from tieline.web.svg.flow import flow_drawing
 
 
 @get("/processes")
 async def processes(request: WebRequest, desk: TheDesk, site: TheSite) -> Response[str]:
     """The catalogue."""
-    found = await use.catalogue(desk.project, desk.view.store, _now())
+    found = await use.catalogue(desk.project, desk.view.store, datetime.now(UTC))
     return site.page(request, "processes/list.html", processes=found)
 
 
@@ -43,7 +42,7 @@ async def process(
     state = request.query_params.get("state", "")  # Litestar keeps the name `state` for itself
     view, definition = desk.view, use.get_process(desk.project, name)
     counts, looked_at = await use.flow_counts(view.store, definition)
-    health = await use.health_of(desk.project, view.store, name, _now())
+    health = await use.health_of(desk.project, view.store, name, datetime.now(UTC))
     return site.page(
         request,
         "processes/process.html",
@@ -90,11 +89,12 @@ async def preview(
 
 
 @post("/processes/runs/{run_id:str}/replay")
-async def replay(request: WebRequest, desk: TheDesk, principal: Who, run_id: FromPath[str]) -> Response[Any]:
+async def replay(request: WebRequest, desk: TheDesk, principal: Who, run_id: FromPath[str]) -> Redirect:
     """Run it again."""
+    principal.require(Permission.OPERATE)
     plan = await plan_replay(desk.project, desk.view, Wanted(run=run_id))
     reason = await _reason(request)
-    asked = await request_replay(desk.store, plan, by=principal, reason=reason, now=_now())
+    asked = await request_replay(desk.store, plan, by=principal, reason=reason, now=datetime.now(UTC))
     desk.worker.events_arrived()
     return _to_run(run_id, asked[0] if asked else "")
 
@@ -110,11 +110,12 @@ async def movable(
 
 
 @post("/processes/runs/{run_id:str}/move")
-async def move(request: WebRequest, desk: TheDesk, principal: Who, run_id: FromPath[str]) -> Response[Any]:
+async def move(request: WebRequest, desk: TheDesk, principal: Who, run_id: FromPath[str]) -> Redirect:
     """Have it go on with the version of today."""
+    principal.require(Permission.OPERATE)
     plan = await plan_moves(desk.project, desk.view.store, run=run_id)
     reason = await _reason(request)
-    moved = await request_moves(desk.project, desk.store, plan, by=principal, reason=reason, now=_now())
+    moved = await request_moves(desk.project, desk.store, plan, by=principal, reason=reason, now=datetime.now(UTC))
     desk.worker.events_arrived()
     return _to_run(run_id, "move" if moved else "")
 
@@ -123,12 +124,8 @@ async def _reason(request: WebRequest) -> str:
     return str((await request.form()).get("reason") or "").strip()
 
 
-def _to_run(run_id: str, asked: str) -> Response[Any]:
-    return Redirect(f"/processes/runs/{quote(run_id)}?asked={quote(asked)}", status_code=303, headers=HEADERS)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
+def _to_run(run_id: str, asked: str) -> Redirect:
+    return go_to(f"/processes/runs/{quote(run_id)}?asked={quote(asked)}")
 
 
 SECTION = Section(

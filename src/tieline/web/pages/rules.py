@@ -1,36 +1,20 @@
-"""Rules as finance reads them: the tables in force, their versions, who uses them, and corrections of value maps."""
+"""Rules as finance reads them: the tables in force, their versions, who uses them, what was corrected and when."""
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Mapping
-from contextlib import suppress
-from typing import Any
-from urllib.parse import quote
 
-from litestar import Response, get, post
+from litestar import Response, get
 from litestar.params import FromPath, FromQuery
-from litestar.response import Redirect
 from markupsafe import Markup, escape
 
-from tieline.app import rules as use
-from tieline.app.desk import Desk
-from tieline.app.principal import Permission
 from tieline.app.rulebook import RuleKind
-from tieline.app.rules import CannotCorrect
 from tieline.app.views import rules_read
-from tieline.app.views.rules_read import RulesView
 from tieline.web import present
-from tieline.web.given import TheDesk, TheSite, Who
-from tieline.web.site import HEADERS, Section, Site, WebRequest
+from tieline.web.given import TheDesk, TheSite
+from tieline.web.site import Section, WebRequest
 
 HISTORY = 50
-HEARD_S = 2.0
-CELL = "cell."
-SEEN = "seen."
-"""How the fields of a form begin that hold an entry as it is to be, and as it was when it was looked at."""
-
 KINDS = {
     RuleKind.MAPPING: "Mapping tables",
     RuleKind.VALUE_MAP: "Value maps",
@@ -57,23 +41,8 @@ async def list_rules(
 ) -> Response[str]:
     """Every table that is in force."""
     known = kind if kind in KINDS else ""
-    lines = await rules_read.list_rules(_view(desk), kind=known, search=q)
+    lines = await rules_read.list_rules(desk.rules, kind=known, search=q)
     return site.page(request, "rules/list.html", lines=lines, kinds=KINDS, kind=known, q=q, title=title)
-
-
-@get("/rules/export")
-async def ask_export(request: WebRequest, desk: TheDesk, site: TheSite, done: FromQuery[str] = "") -> Response[str]:
-    """What of the corrections is not in the files yet, and the button that writes it."""
-    return site.page(
-        request, "rules/export.html", plans=use.plan_export(_view(desk)), done=done, words=cells_in_words, title=title
-    )
-
-
-@post("/rules/export")
-async def export(desk: TheDesk, principal: Who) -> Redirect:
-    """Write corrections into the project's files."""
-    await use.export(_view(desk), desk.store, by=principal)
-    return _to("/rules/export?done=1")
 
 
 @get("/rules/{name:str}")
@@ -89,7 +58,7 @@ async def show(
     released: FromQuery[int] = 0,
 ) -> Response[str]:
     """One table, in the version in force or an earlier one."""
-    page = await rules_read.read_rule(_view(desk), name, label=version, search=q, after=after)
+    page = await rules_read.read_rule(desk.rules, name, label=version, search=q, after=after)
     return site.page(
         request,
         "rules/show.html",
@@ -113,7 +82,7 @@ async def compare(
     after: FromQuery[str],
 ) -> Response[str]:
     """Two versions, entry by entry."""
-    found = await rules_read.compare_versions(_view(desk), name, before, after)
+    found = await rules_read.compare_versions(desk.rules, name, before, after)
     return site.page(request, "rules/compare.html", name=name, found=found, worded=worded, title=title)
 
 
@@ -127,7 +96,7 @@ async def history(
     before: FromQuery[int] = 0,
 ) -> Response[str]:
     """The corrections of a value map, the last one first."""
-    everything = rules_read.history_of(_view(desk), name, key)
+    everything = rules_read.history_of(desk.rules, name, key)
     newest = {made.key: made.seq for made in reversed(everything)}
     made = [made for made in everything if not before or made.seq < before]
     return site.page(
@@ -143,73 +112,7 @@ async def history(
     )
 
 
-@get("/rules/{name:str}/correct")
-async def ask_correct(
-    request: WebRequest, desk: TheDesk, site: TheSite, principal: Who, name: FromPath[str], key: FromQuery[str] = ""
-) -> Response[str]:
-    """The form for an entry; filled in, what it would do and the button that does it."""
-    principal.require(Permission.CORRECT)
-    view, asked = _view(desk), request.query_params
-    cells = _fields(asked, CELL)
-    reason = str(asked.get("reason") or "")
-    plan, error = await _tried(view, name, key, cells, reason) if cells else (None, "")
-    return _form(request, site, view, (name, key, cells, reason), plan, error)
-
-
-@post("/rules/{name:str}/correct")
-async def correct(
-    request: WebRequest, desk: TheDesk, site: TheSite, principal: Who, name: FromPath[str]
-) -> Response[Any]:
-    """Record the correction."""
-    form = await request.form()
-    key, reason = str(form.get("key") or ""), str(form.get("reason") or "")
-    cells, seen = _fields(form, CELL), _fields(form, SEEN)
-    made = len(desk.worker.resources.corrections.of(name))
-    try:
-        released = await use.correct(
-            _view(desk),
-            desk.store,
-            name,
-            key,
-            cells,
-            by=principal,
-            reason=reason,
-            seen=seen if "seen" in form else None,
-        )
-    except CannotCorrect as error:
-        return _form(request, site, _view(desk), (name, key, cells, reason), None, str(error))
-    await _heard(desk, name, made)
-    return _to(f"/rules/{quote(name, safe='')}?done=corrected&released={len(released)}&{present.query({'q': key})}")
-
-
-@get("/rules/{name:str}/undo")
-async def ask_undo(
-    request: WebRequest, desk: TheDesk, site: TheSite, principal: Who, name: FromPath[str], seq: FromQuery[int]
-) -> Response[str]:
-    """What taking a correction back would write, and the button for it."""
-    principal.require(Permission.CORRECT)
-    view = _view(desk)
-    key, former = use.what_undo_sets(view, name, seq)
-    plan = await use.preview_correction(view, name, key, former)
-    return site.page(request, "rules/undo.html", name=name, seq=seq, plan=plan, title=title)
-
-
-@post("/rules/{name:str}/undo")
-async def undo(request: WebRequest, desk: TheDesk, principal: Who, name: FromPath[str]) -> Redirect:
-    """Set an entry back, by a further correction."""
-    form = await request.form()
-    seq, reason = int(str(form.get("seq") or 0)), str(form.get("reason") or "")
-    made = len(desk.worker.resources.corrections.of(name))
-    released = await use.undo(_view(desk), desk.store, name, seq, by=principal, reason=reason)
-    await _heard(desk, name, made)
-    return _to(f"/rules/{quote(name, safe='')}?done=undone&released={len(released)}")
-
-
-SECTION = Section(
-    title="Rules",
-    path="/rules",
-    handlers=[list_rules, ask_export, export, show, compare, history, ask_correct, correct, ask_undo, undo],
-)
+SECTION = Section(title="Rules", path="/rules", handlers=[list_rules, show, compare, history])
 
 
 def title(name: str, kind: str) -> str:
@@ -246,67 +149,3 @@ def _spaced(name: str) -> str:
     known = present.system(first)
     words = _CAMEL.sub(" ", rest if known != first else name).replace("_", " ").lower()
     return f"{known} {words}" if known != first else words
-
-
-def _view(desk: Desk) -> RulesView:
-    view = desk.view
-    return RulesView(
-        project=desk.project,
-        store=view.store,
-        mappings=view.mappings,
-        corrections=desk.worker.resources.corrections,
-        operations=view.operations,
-    )
-
-
-def _fields(form: Mapping[str, Any], begin: str) -> dict[str, str]:
-    return {name.removeprefix(begin): str(form[name]) for name in form if name.startswith(begin)}
-
-
-async def _tried(
-    view: RulesView, name: str, key: str, cells: dict[str, str], reason: str
-) -> tuple[use.CorrectionPreview | None, str]:
-    try:
-        plan = await use.preview_correction(view, name, key, cells)
-    except CannotCorrect as error:
-        return None, str(error)
-    return plan, "" if reason.strip() else "say why: the reason is kept with the correction"
-
-
-def _form(
-    request: WebRequest,
-    site: Site,
-    view: RulesView,
-    filled: tuple[str, str, dict[str, str], str],
-    plan: use.CorrectionPreview | None,
-    error: str,
-) -> Response[str]:
-    name, key, cells, reason = filled
-    value_map = use.map_in_force(view, name)
-    held = value_map.cells(key)
-    return site.page(
-        request,
-        "rules/correct.html",
-        status=422 if error else 200,
-        name=name,
-        key=key,
-        is_new=not held,
-        columns=use.columns_of(value_map),
-        cells={**held, **cells},
-        reason=reason,
-        plan=None if error else plan,
-        error=error,
-        title=title,
-    )
-
-
-async def _heard(desk: Desk, name: str, before: int) -> None:
-    """Until the worker has read the correction in the log: the page that comes next shows it."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(HEARD_S):
-            while len(desk.worker.resources.corrections.of(name)) == before:  # noqa: ASYNC110 - the log rings no bell
-                await asyncio.sleep(0.01)
-
-
-def _to(address: str) -> Redirect:
-    return Redirect(address, status_code=303, headers=HEADERS)

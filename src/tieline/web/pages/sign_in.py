@@ -27,7 +27,7 @@ from tieline.app.views.resolve import NothingFound
 from tieline.errors import TielineError, TransientError
 from tieline.web.given import TheDesk, TheSite
 from tieline.web.session import OPEN, caller, cookie_name, own_address, own_path, private_cookie, session_cookie
-from tieline.web.site import HEADERS, Section, Site, WebRequest
+from tieline.web.site import Section, Site, WebRequest, go_to
 
 BEGUN = "tieline_begun"
 BEGUN_FOR = timedelta(minutes=15)
@@ -38,7 +38,7 @@ async def show(request: WebRequest, desk: TheDesk, site: TheSite) -> Response[An
     """The way in; whoever is in goes on to where they wanted to go."""
     wanted = request.query_params.get("next", "/")
     if request.user is not None:
-        return Redirect(own_path(wanted), status_code=303, headers=HEADERS)
+        return go_to(own_path(wanted))
     return _form(request, desk, site, wanted)
 
 
@@ -63,7 +63,7 @@ async def ask(request: WebRequest, desk: TheDesk, site: TheSite) -> Response[Any
     except (SignInFailed, TransientError) as error:
         return _form(request, desk, site, wanted, error=error)
     cookie = private_cookie(desk, BEGUN, _sealed(desk, begun), int(BEGUN_FOR.total_seconds()))
-    return Redirect(address, status_code=303, headers=HEADERS, cookies=[cookie])
+    return go_to(address, cookie)
 
 
 @get("/sign-in/provider/answer", opt={OPEN: True})
@@ -88,7 +88,7 @@ async def leave(request: WebRequest, desk: TheDesk) -> Response[Any]:
     """End this session."""
     await sign_out(desk.store, desk.access, str(request.auth or ""))
     cookie = session_cookie(desk, "")
-    return Redirect("/sign-in", status_code=303, headers=HEADERS, cookies=[cookie])
+    return go_to("/sign-in", cookie)
 
 
 @get("/welcome/{link:str}", opt={OPEN: True})
@@ -155,7 +155,7 @@ async def _come_in(request: WebRequest, desk: Desk, secret: str, wanted: str) ->
     """A new session in the place of the one this browser may have had."""
     await desk.access.sessions.close(str(request.auth or ""))
     cookie = session_cookie(desk, secret)
-    return Redirect(own_path(wanted), status_code=303, headers=HEADERS, cookies=[cookie])
+    return go_to(own_path(wanted), cookie)
 
 
 def _provider(desk: Desk) -> Provider:

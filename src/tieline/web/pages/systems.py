@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 
 from litestar import Response, get, post
 from litestar.params import FromPath, FromQuery
@@ -18,7 +17,7 @@ from tieline.app.views.resolve import NothingFound
 from tieline.connectors.sdk import MOST_CALLS
 from tieline.engine.connection import Connection
 from tieline.web.given import TheDesk, TheSite, Who
-from tieline.web.site import HEADERS, Section, Site, WebRequest
+from tieline.web.site import Section, Site, WebRequest, go_to
 
 FEW_CALLS = 20
 DEEDS = ("pause", "drain", "resume")
@@ -27,7 +26,7 @@ DEEDS = ("pause", "drain", "resume")
 @get("/systems")
 async def systems(request: WebRequest, desk: TheDesk, site: TheSite) -> Response[str]:
     """Every connection with its health."""
-    found = await use.list_systems(desk.project, desk.view.store, _live(desk), _now())
+    found = await use.list_systems(desk.project, desk.view.store, _live(desk), datetime.now(UTC))
     return site.page(request, "systems/list.html", systems=found, chain=desk.chain)
 
 
@@ -61,7 +60,7 @@ async def confirm(
     principal.require(Permission.OPERATE)
     _deed(what)
     store, live = desk.view.store, _live(desk)
-    found = await use.get_system(desk.project, store, live, _known(desk, name), _now())
+    found = await use.get_system(desk.project, store, live, _known(desk, name), datetime.now(UTC))
     return site.page(
         request, "systems/confirm.html", system=found, what=what, waits=await use.would_wait(store, found, live[name])
     )
@@ -70,17 +69,17 @@ async def confirm(
 @post("/systems/{name:str}/{what:str}")
 async def carry_out(
     request: WebRequest, desk: TheDesk, principal: Who, name: FromPath[str], what: FromPath[str]
-) -> Response[Any]:
+) -> Redirect:
     """Stop it, or let it work again."""
     reason = str((await request.form()).get("reason") or "")
-    project, store, now = desk.project, desk.store, _now()
+    project, store, now = desk.project, desk.store, datetime.now(UTC)
     _known(desk, name)
     if _deed(what) == "resume":
         await use.release(project, store, name, reason=reason, by=principal, now=now)
     else:
         await use.hold(project, store, name, drain=what == "drain", reason=reason, by=principal, now=now)
     desk.worker.events_arrived()
-    return Redirect(f"/systems/{name}?done={what}", status_code=303, headers=HEADERS)
+    return go_to(f"/systems/{name}?done={what}")
 
 
 async def _page(
@@ -94,7 +93,7 @@ async def _page(
     most_calls: int = FEW_CALLS,
 ) -> Response[str]:
     store, live = desk.view.store, _live(desk)
-    found = await use.get_system(desk.project, store, live, _known(desk, name), _now())
+    found = await use.get_system(desk.project, store, live, _known(desk, name), datetime.now(UTC))
     recent = use.recent_of(live[name])
     manifest = live[name].connector.manifest
     return site.page(
@@ -129,10 +128,6 @@ def _deed(what: str) -> str:
     if what not in DEEDS:
         raise NothingFound(f"a system can be paused, drained and resumed, not {what!r}")
     return what
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 SECTION = Section(title="Systems", path="/systems", handlers=[systems, system, check, confirm, carry_out])

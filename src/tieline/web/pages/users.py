@@ -18,7 +18,7 @@ from tieline.app.principal import Permission, Principal, Role
 from tieline.errors import TielineError
 from tieline.web.given import TheDesk, TheSite, Who
 from tieline.web.session import own_address
-from tieline.web.site import HEADERS, Section, Site, WebRequest
+from tieline.web.site import Section, Site, WebRequest, go_to
 
 PAGE = 50
 ROLE_WORDS = {
@@ -41,7 +41,6 @@ async def list_users(
     request: WebRequest,
     desk: TheDesk,
     site: TheSite,
-    principal: Who,
     q: FromQuery[str] = "",
     after: FromQuery[str] = "",
 ) -> Response[str]:
@@ -52,12 +51,12 @@ async def list_users(
 @post("/users")
 async def add(request: WebRequest, desk: TheDesk, site: TheSite, principal: Who) -> Response[str]:
     """Add a user; their link is shown this once."""
+    principal.require(Permission.ADMINISTER)
     form = await request.form()
     name, email = str(form.get("name") or ""), str(form.get("email") or "")
     try:
         user = await people.add_user(desk.store, desk.access, name, email, _roles(form), by=principal)
     except TielineError as error:
-        principal.require(Permission.ADMINISTER)
         return _list(request, desk, site, error=str(error), name=name, email=email, chosen=_roles(form))
     return await _link(request, desk, site, user.name, principal)
 
@@ -67,7 +66,6 @@ async def show(
     request: WebRequest,
     desk: TheDesk,
     site: TheSite,
-    principal: Who,
     name: FromPath[str],
     done: FromQuery[str] = "",
 ) -> Response[str]:
@@ -84,11 +82,11 @@ async def roles(
     name: FromPath[str],
 ) -> Response[Any]:
     """What the user is here."""
+    principal.require(Permission.ADMINISTER)
     form = await request.form()
     try:
         user = await people.set_roles(desk.store, desk.access, name, _roles(form), by=principal)
     except TielineError as error:
-        principal.require(Permission.ADMINISTER)
         return _one(request, desk, site, name, error=str(error))
     return _done(user, "roles")
 
@@ -134,10 +132,10 @@ async def disable(
     name: FromPath[str],
 ) -> Response[Any]:
     """The user may not come in any more."""
+    principal.require(Permission.ADMINISTER)
     try:
         user = await people.set_disabled(desk.store, desk.access, name, disabled=True, by=principal)
     except TielineError as error:
-        principal.require(Permission.ADMINISTER)
         return _one(request, desk, site, name, error=str(error))
     return _done(user, "disabled")
 
@@ -219,4 +217,4 @@ def _roles(form: FormMultiDict) -> list[Role]:
 
 
 def _done(user: User, what: str) -> Redirect:
-    return Redirect(f"/users/{quote(user.name)}?done={what}", status_code=303, headers=HEADERS)
+    return go_to(f"/users/{quote(user.name)}?done={what}")

@@ -11,10 +11,3 @@ document.addEventListener("keydown", (event) => {
     search.select();
   }
 });
-
-// Tick all, or none, of a list.
-document.addEventListener("change", (event) => {
-  const all = event.target.closest("[data-ticks]");
-  if (!all) return;
-  for (const box of document.querySelectorAll(`input[name="${all.dataset.ticks}"]`)) box.checked = all.checked;
-});

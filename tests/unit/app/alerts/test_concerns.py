@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from tests.contracts.store_contract import run_row
 from tests.support.engine import NOW, notified
+from tests.support.rows import run_row
 
 from tieline.app.alerts.concerns import Concern, at_stake, late_runs, of_cases, of_lanes, standing, technical
 from tieline.app.chain import NAME, Verified
